@@ -27,9 +27,20 @@
  * helper reads CLOCK_REALTIME itself: kvmclock can still be advanced, the TSC can not.
  */
 #define CLOCK_RECORD_MASTER_CLOCK (1u << 0)
-/* KVM moves the TSC of this VM by itself (tsc_always_catchup): nobody else may. */
+/*
+ * The guest's frequency is over 250 ppm away from the host's and there is no TSC scaling: KVM moves
+ * the TSC by itself (tsc_always_catchup), or runs it at another frequency than it says.
+ */
 #define CLOCK_RECORD_TSC_CATCHUP (1u << 1)
-#define CLOCK_RECORD_FLAGS_ALL   (CLOCK_RECORD_MASTER_CLOCK | CLOCK_RECORD_TSC_CATCHUP)
+/*
+ * The source VM ran with the master clock, but its TSC at guest_src_ns could not be told: a kernel
+ * before 5.16, or a TSC that is not scale plus offset when read (a protected guest). Excludes
+ * CLOCK_RECORD_MASTER_CLOCK. Neither clock may be moved: advancing kvmclock alone would tear apart
+ * two clocks that the guest may well compare.
+ */
+#define CLOCK_RECORD_TSC_OPAQUE (1u << 2)
+#define CLOCK_RECORD_FLAGS_ALL                                                                     \
+  (CLOCK_RECORD_MASTER_CLOCK | CLOCK_RECORD_TSC_CATCHUP | CLOCK_RECORD_TSC_OPAQUE)
 
 /* One vCPU. Ids are KVM's (the APIC id in QEMU): ascending in a record, but not always dense. */
 struct clock_record_vcpu {
@@ -50,8 +61,8 @@ struct clock_record {
   struct clock_record_vcpu vcpus[];
 };
 
-_Static_assert (sizeof (struct clock_record_vcpu) == 16, "wire layout");
-_Static_assert (sizeof (struct clock_record) == 48, "wire layout");
+_Static_assert(sizeof (struct clock_record_vcpu) == 16, "wire layout");
+_Static_assert(sizeof (struct clock_record) == 48, "wire layout");
 
 #define CLOCK_RECORD_SIZE_MAX                                                                      \
   (sizeof (struct clock_record) + CLOCK_RECORD_VCPUS_MAX * sizeof (struct clock_record_vcpu))
@@ -60,12 +71,13 @@ _Static_assert (sizeof (struct clock_record) == 48, "wire layout");
 enum clock_record_error {
   CLOCK_RECORD_OK = 0,
   CLOCK_RECORD_TOO_SHORT,
-  CLOCK_RECORD_BAD_LENGTH,   /* not exactly head + vcpu_count entries */
-  CLOCK_RECORD_BAD_VCPUS,    /* none, too many, ids not ascending, reserved bits set */
-  CLOCK_RECORD_BAD_FREQ,     /* outside CLOCK_RECORD_FREQ_{MIN,MAX}_KHZ */
-  CLOCK_RECORD_BAD_SCALE,    /* a ratio without fraction bits, or the other way, or over 63 bits */
-  CLOCK_RECORD_BAD_TIME,     /* guest_src_ns or host_src_ns over INT64_MAX, or host_src_ns 0 */
-  CLOCK_RECORD_BAD_FLAGS,    /* unknown flags */
+  CLOCK_RECORD_BAD_LENGTH, /* not exactly head + vcpu_count entries */
+  CLOCK_RECORD_BAD_VCPUS,  /* none, too many, ids not ascending, reserved bits set */
+  CLOCK_RECORD_BAD_FREQ,   /* outside CLOCK_RECORD_FREQ_{MIN,MAX}_KHZ */
+  CLOCK_RECORD_BAD_SCALE,  /* a ratio without fraction bits, or the other way, or over 63 bits */
+  CLOCK_RECORD_BAD_TIME,   /* guest_src_ns or host_src_ns over INT64_MAX, host_src_ns 0, or a TSC
+                              without CLOCK_RECORD_MASTER_CLOCK */
+  CLOCK_RECORD_BAD_FLAGS,  /* unknown flags, or flags that exclude each other */
 };
 
 /* Bytes that a record with @vcpu_count vCPUs takes. */

@@ -22,6 +22,10 @@
 /* Longest time that all waits of one QEMU inside KVM_SET_CLOCK may take together. */
 #define HELPER_WAIT_MAX_MS 50
 
+/* Sane limits of a fix-up: clocks a year apart are not credible, nor is a blackout of a day. */
+#define HELPER_THETA_MAX_NS   (365ll * 24 * 3600 * 1000000000)
+#define HELPER_ADVANCE_MAX_NS (24ull * 3600 * 1000000000)
+
 enum helper_message_type {
   /* daemon to helper */
   HELPER_MESSAGE_INCOMING = 1, /* struct helper_incoming: a migration is on its way here */
@@ -34,11 +38,11 @@ enum helper_message_type {
 };
 
 struct helper_header {
-  uint32_t magic;    /* HELPER_MAGIC */
-  uint16_t version;  /* HELPER_VERSION */
-  uint16_t type;     /* enum helper_message_type */
-  uint32_t length;   /* of the whole message, header included */
-  uint32_t reserved; /* 0 */
+  uint32_t magic;     /* HELPER_MAGIC */
+  uint16_t version;   /* HELPER_VERSION */
+  uint16_t type;      /* enum helper_message_type */
+  uint32_t length;    /* of the whole message, header included */
+  uint32_t reserved;  /* 0 */
   uint8_t domain[16]; /* UUID, in the order of its text form */
 };
 
@@ -62,11 +66,13 @@ enum helper_mode {
 
 struct helper_fixup {
   struct helper_header header;
-  int64_t theta_ns;                  /* destination's CLOCK_REALTIME minus the source's */
-  uint64_t theta_bound_ns;           /* true theta lies within theta_ns +- this */
+  int64_t theta_ns;                  /* destination's CLOCK_REALTIME minus the source's;
+                                        within +-HELPER_THETA_MAX_NS */
+  uint64_t theta_bound_ns;           /* true theta lies within theta_ns +- this; at most
+                                        HELPER_THETA_MAX_NS */
   uint64_t known_since_monotonic_ns; /* when this host learned of the migration */
   uint64_t deadline_monotonic_ns;    /* not applied after this */
-  uint64_t max_advance_ns;           /* longest blackout to credit */
+  uint64_t max_advance_ns;           /* longest blackout to credit; at most HELPER_ADVANCE_MAX_NS */
   uint32_t mode;                     /* enum helper_mode */
   uint32_t flags;                    /* HELPER_FIXUP_* */
   struct clock_record record;        /* with its vcpus[] */
@@ -87,23 +93,24 @@ enum helper_verdict {
 /* Why the verdict is not FIXED. Words by helper_reason_name(). */
 enum helper_reason {
   HELPER_REASON_NONE = 0,
-  HELPER_REASON_NO_RECORD,         /* announced, but no fix-up came in time */
-  HELPER_REASON_CLOCK_MISMATCH,    /* a fix-up is at hand, but for another KVM_GET_CLOCK */
+  HELPER_REASON_NO_RECORD,      /* announced, but no fix-up came in time */
+  HELPER_REASON_CLOCK_MISMATCH, /* a fix-up is at hand, but for another KVM_GET_CLOCK */
   HELPER_REASON_DEADLINE_PASSED,
-  HELPER_REASON_PATCHED_QEMU,      /* QEMU does this job itself: stand down */
-  HELPER_REASON_KERNEL_TOO_OLD,    /* no KVM_CLOCK_REALTIME, or no TSC offset attribute */
+  HELPER_REASON_PATCHED_QEMU,   /* QEMU does this job itself: stand down */
+  HELPER_REASON_KERNEL_TOO_OLD, /* no KVM_CLOCK_REALTIME, or no TSC offset attribute */
   HELPER_REASON_NEGATIVE_ELAPSED,
   HELPER_REASON_MAX_ADVANCE,       /* elapsed is over max_advance_ns */
   HELPER_REASON_LONGER_THAN_KNOWN, /* elapsed is over what this host knows of the migration */
   HELPER_REASON_FREQUENCY,         /* over 250 ppm apart and no scaling */
   HELPER_REASON_TSC_CATCHUP,
   HELPER_REASON_NO_PVCLOCK,
-  HELPER_REASON_NO_MASTER_CLOCK,   /* of the KVMCLOCK_ONLY verdict */
-  HELPER_REASON_OFFSET_DROPPED,    /* the attribute was accepted and not honoured */
+  HELPER_REASON_NO_MASTER_CLOCK, /* of the KVMCLOCK_ONLY verdict */
+  HELPER_REASON_OFFSET_DROPPED,  /* the attribute was accepted and not honoured */
   HELPER_REASON_NO_VCPUS,
-  HELPER_REASON_IOCTL_FAILED,      /* errno in failed_errno */
-  HELPER_REASON_CHECK_FAILED,      /* a promise of step 5 did not hold; undone */
+  HELPER_REASON_IOCTL_FAILED, /* errno in failed_errno */
+  HELPER_REASON_CHECK_FAILED, /* a promise of step 5 did not hold; undone */
   HELPER_REASON_OBSERVE_ONLY,
+  HELPER_REASON_TSC_OPAQUE, /* the TSC of either host could not be told: not scale + offset */
   HELPER_REASON_COUNT,
 };
 
@@ -111,7 +118,7 @@ struct helper_report_vcpu {
   uint32_t id;
   uint32_t reserved;
   uint64_t ofs_before_ticks; /* as QEMU had loaded it */
-  uint64_t ofs_dest_ticks;   /* as read back at the end */
+  uint64_t ofs_dest_ticks;   /* as read back at the end; 0 if never got that far */
 };
 
 /* Offsets of the source differed by a second or more, and were kept apart. */
@@ -120,23 +127,29 @@ struct helper_report_vcpu {
 #define HELPER_REPORT_OFFSETS_JOINED (1u << 1)
 /* Something was written, a later step failed, and the undo failed too. */
 #define HELPER_REPORT_UNDO_FAILED (1u << 2)
+#define HELPER_REPORT_FLAGS_ALL                                                                    \
+  (HELPER_REPORT_OFFSETS_APART | HELPER_REPORT_OFFSETS_JOINED | HELPER_REPORT_UNDO_FAILED)
 
+/*
+ * Of HELPER_VERDICT_OBSERVED: guest_dest_ns, advance_ns and ofs_dest_ticks are what a fix-up would
+ * have set, and residual_ns is how far the guest's kvmclock, set by QEMU's own ioctl, is off.
+ */
 struct helper_report {
   struct helper_header header;
-  uint32_t verdict;      /* enum helper_verdict */
-  uint32_t reason;       /* enum helper_reason */
-  uint32_t flags;        /* HELPER_REPORT_* */
-  int32_t failed_errno;  /* with HELPER_REASON_IOCTL_FAILED */
-  uint64_t clock_ns;     /* the value QEMU passed to KVM_SET_CLOCK */
+  uint32_t verdict;     /* enum helper_verdict */
+  uint32_t reason;      /* enum helper_reason */
+  uint32_t flags;       /* HELPER_REPORT_* */
+  int32_t failed_errno; /* with HELPER_REASON_IOCTL_FAILED */
+  uint64_t clock_ns;    /* the value QEMU passed to KVM_SET_CLOCK */
   uint64_t guest_dest_ns;
   uint64_t host_dest_ns;
   uint64_t tsc_dest_ticks;
-  int64_t advance_ns;    /* guest_dest - guest_src: the blackout that was credited */
-  int64_t residual_ns;   /* of the kvmclock against CLOCK_REALTIME and theta */
-  uint64_t waited_ns;    /* for a fix-up, inside the ioctl */
-  uint64_t spent_ns;     /* in the ioctl, waiting included */
-  uint32_t attempts;     /* KVM_SET_CLOCKs with realtime */
-  uint32_t kvm_flags;    /* of the last KVM_GET_CLOCK */
+  int64_t advance_ns;  /* guest_dest - guest_src: the blackout that was credited */
+  int64_t residual_ns; /* of the kvmclock against CLOCK_REALTIME and theta */
+  uint64_t waited_ns;  /* for a fix-up, inside the ioctl */
+  uint64_t spent_ns;   /* in the ioctl, waiting included */
+  uint32_t attempts;   /* KVM_SET_CLOCKs with realtime */
+  uint32_t kvm_flags;  /* of the last KVM_GET_CLOCK */
   uint32_t freq_dest_khz;
   uint32_t vcpu_count;
   struct helper_report_vcpu vcpus[];
@@ -162,13 +175,13 @@ struct helper_refused {
   uint32_t detail;
 };
 
-_Static_assert (sizeof (struct helper_header) == 32, "wire layout");
-_Static_assert (sizeof (struct helper_incoming) == 40, "wire layout");
-_Static_assert (sizeof (struct helper_fixup) == 32 + 48 + 48, "wire layout");
-_Static_assert (sizeof (struct helper_record) == 32 + 48, "wire layout");
-_Static_assert (sizeof (struct helper_report_vcpu) == 24, "wire layout");
-_Static_assert (sizeof (struct helper_report) == 32 + 96, "wire layout");
-_Static_assert (sizeof (struct helper_refused) == 40, "wire layout");
+_Static_assert(sizeof (struct helper_header) == 32, "wire layout");
+_Static_assert(sizeof (struct helper_incoming) == 40, "wire layout");
+_Static_assert(sizeof (struct helper_fixup) == 32 + 48 + 48, "wire layout");
+_Static_assert(sizeof (struct helper_record) == 32 + 48, "wire layout");
+_Static_assert(sizeof (struct helper_report_vcpu) == 24, "wire layout");
+_Static_assert(sizeof (struct helper_report) == 32 + 96, "wire layout");
+_Static_assert(sizeof (struct helper_refused) == 40, "wire layout");
 
 #define HELPER_MESSAGE_SIZE_MAX                                                                    \
   (sizeof (struct helper_report) + CLOCK_RECORD_VCPUS_MAX * sizeof (struct helper_report_vcpu))
@@ -181,12 +194,15 @@ enum helper_direction { HELPER_TO_HELPER, HELPER_TO_DAEMON };
  * On HELPER_REFUSAL_BAD_RECORD *@detail (may be NULL) is the enum clock_record_error.
  */
 enum helper_refusal helper_message_check (const void *data, size_t size,
-                                          enum helper_direction direction,
-                                          const uint8_t domain[16], uint32_t *detail);
+                                          enum helper_direction direction, const uint8_t domain[16],
+                                          uint32_t *detail);
 
 /* Fill a header for a message of @length bytes in all. */
 void helper_header_init (struct helper_header *header, enum helper_message_type type,
                          uint32_t length, const uint8_t domain[16]);
+
+/* Bytes that a report with @vcpu_count vCPUs takes. */
+size_t helper_report_size (uint32_t vcpu_count);
 
 /* Constant lower-case words ("bad-version", "no-record", "fixed"); "unknown" out of range. */
 const char *helper_refusal_name (uint32_t refusal);

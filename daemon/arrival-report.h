@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * arrival-report - the final report of one migration, as a journal entry with fields
+ */
+
+#include <glib.h>
+
+#include "clock-offset.h"
+#include "event-log.h"
+#include "helper-protocol.h"
+
+/* What the helper was told to do; is_sent is FALSE when nothing could be sent. */
+typedef struct {
+  gboolean is_sent;
+  ClockChoice choice;
+  GBytes *record; /* the struct clock_record that was sent, owned */
+} ArrivalFixup;
+
+void arrival_fixup_clear (ArrivalFixup *fixup);
+
+/* Add theta, its bound, which was used, and the source's side of the record to @entry. */
+void arrival_report_add_fixup (EventEntry *entry, const ArrivalFixup *fixup);
+
+/* Add what the helper measured and wrote, per-vCPU offsets included. */
+void arrival_report_add_result (EventEntry *entry, const struct helper_report *report,
+                                const ArrivalFixup *fixup);
+
+/* The event that @verdict, an enum helper_verdict, is logged as. */
+EventKind arrival_report_kind (guint32 verdict);

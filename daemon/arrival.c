@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "arrival.h"
+
+#include <string.h>
+
+#include "arrival-report.h"
+#include "error.h"
+#include "event-log.h"
+#include "host-clock.h"
+#include "peer-session.h"
+
+#define RECONNECT_S   1
+#define NS_PER_SECOND G_GUINT64_CONSTANT (1000000000)
+
+struct Arrival {
+  const Settings *settings;
+  char *uuid;
+  char *name; /* NULL until libvirt told */
+  const ArrivalCallbacks *callbacks;
+  gpointer user_data;
+
+  SourceElement *source;
+  PeerSession *session; /* NULL before, and between attempts */
+  guint reconnect_id;
+  gboolean is_claimed; /* ever */
+
+  gint64 announced_ns; /* CLOCK_MONOTONIC */
+  GBytes *record;
+  ArrivalStep failed_step;
+  char *failed_reason;
+  ArrivalFixup fixup;             /* what the helper was told, for the report */
+  struct helper_report *report;   /* NULL until the helper spoke */
+};
+
+static void open_session (Arrival *arrival);
+
+/* the peer session */
+
+static const char *
+get_label (const Arrival *arrival)
+{
+  return arrival->name != NULL ? arrival->name : arrival->uuid;
+}
+
+static void
+on_session_record (PeerSession *session, GBytes *record, gpointer user_data)
+{
+  Arrival *arrival = user_data;
+
+  g_clear_pointer (&arrival->record, g_bytes_unref);
+  arrival->record = g_bytes_ref (record);
+  arrival->callbacks->record (arrival->user_data);
+}
+
+static void
+on_session_withdrawn (PeerSession *session, const char *reason, gpointer user_data)
+{
+  Arrival *arrival = user_data;
+
+  g_clear_pointer (&arrival->record, g_bytes_unref);
+  arrival->callbacks->withdrawn (reason, arrival->user_data);
+}
+
+static gboolean
+on_reconnect (gpointer user_data)
+{
+  Arrival *arrival = user_data;
+
+  arrival->reconnect_id = 0;
+  open_session (arrival);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+close_session (Arrival *arrival)
+{
+  if (arrival->session == NULL)
+    return;
+  g_signal_handlers_disconnect_by_data (arrival->session, arrival);
+  peer_session_close (arrival->session);
+  g_clear_object (&arrival->session);
+}
+
+/* The source's daemon may be restarting: as long as the guest has not arrived it is worth trying
+ * again. A wrong key or ticket will not become right, and is not tried again. */
+static void
+lose_session (Arrival *arrival, const GError *error)
+{
+  gboolean is_final = g_error_matches (error, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_WRONG_KEY) ||
+                      g_error_matches (error, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_NOT_AUTHORIZED);
+
+  close_session (arrival);
+  /* with a record at hand the peer has done its part */
+  if (arrival->record == NULL)
+    arrival_fail (arrival, ARRIVAL_STEP_PEER, error->message);
+  if (!is_final)
+    arrival->reconnect_id = g_timeout_add_seconds (RECONNECT_S, on_reconnect, arrival);
+}
+
+static void
+on_session_closed (PeerSession *session, const GError *error, gpointer user_data)
+{
+  lose_session (user_data, error);
+}
+
+static void
+on_session_open (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  PeerSession *session = PEER_SESSION (source);
+  g_autoptr (GError) error = NULL;
+  Arrival *arrival = user_data;
+  EventEntry *entry;
+
+  if (!peer_session_open_finish (session, result, &error)) {
+    /* closed by us: the arrival may be gone */
+    if (!g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+      lose_session (arrival, error);
+    return;
+  }
+  arrival->is_claimed = TRUE;
+  if (arrival->failed_step == ARRIVAL_STEP_PEER)
+    arrival->failed_step = ARRIVAL_STEP_NONE; /* mended by a later attempt */
+  entry = event_entry_new (EVENT_ARRIVAL_CLAIMED, arrival->uuid, arrival->name);
+  event_entry_add (entry, "CLOCKFERRY_PEER", arrival->source->address);
+  event_entry_log (entry, "claimed %s from the daemon of its source, %s port %u",
+                   get_label (arrival), arrival->source->address,
+                   (guint) arrival->source->port);
+}
+
+static void
+open_session (Arrival *arrival)
+{
+  const PeerAnnouncement announcement = {
+    .address = arrival->source->address,
+    .port = arrival->source->port,
+    .pin = arrival->source->pin,
+    .domain = arrival->uuid,
+    .ticket = arrival->source->ticket,
+  };
+
+  arrival->session = peer_session_new (&announcement);
+  g_signal_connect (arrival->session, "record", G_CALLBACK (on_session_record), arrival);
+  g_signal_connect (arrival->session, "withdrawn", G_CALLBACK (on_session_withdrawn), arrival);
+  g_signal_connect (arrival->session, "closed", G_CALLBACK (on_session_closed), arrival);
+  peer_session_open_async (arrival->session, NULL, on_session_open, arrival);
+}
+
+/* Which theta to use, from what was measured and what both kernels say of their clocks. */
+static gboolean
+choose_theta (Arrival *arrival, ClockChoice *choice, GError **error)
+{
+  g_autoptr (GError) state_error = NULL;
+  HostClockState local = { 0 };
+  ClockEstimate estimate = { 0 };
+  gboolean is_measured;
+
+  if (arrival->session == NULL) {
+    g_set_error (error, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_FAILED,
+                 "the connection to the source is gone");
+    return FALSE;
+  }
+  is_measured = peer_session_get_estimate (arrival->session, &estimate);
+  if (!host_clock_read_state (&local, &state_error))
+    g_debug ("taking this host's clock for not synchronised: %s", state_error->message);
+  return clock_offset_choose (arrival->settings->host_clock, is_measured ? &estimate : NULL,
+                              &local, peer_session_get_remote_clock (arrival->session), choice,
+                              error);
+}
+
+/* the final report */
+
+/* What kept the guest's clocks from being fixed, when nobody else has said it. */
+static void
+note_silence (Arrival *arrival)
+{
+  if (arrival->failed_step != ARRIVAL_STEP_NONE)
+    return;
+  if (arrival->record == NULL && !arrival->fixup.is_sent) {
+    arrival->failed_step = ARRIVAL_STEP_RECORD;
+    arrival->failed_reason = g_strdup (arrival->is_claimed
+                                         ? "the source sent no record of the paused guest"
+                                         : "the source's daemon did not answer in time");
+  } else {
+    arrival->failed_step = ARRIVAL_STEP_FIXUP;
+    arrival->failed_reason = g_strdup ("the helper did not report");
+  }
+}
+
+static char *
+describe_stock (Arrival *arrival)
+{
+  const struct helper_report *report = arrival->report;
+  /* "no record" of the helper is the consequence of what failed here before */
+  gboolean helper_decided = report != NULL && report->reason != HELPER_REASON_NO_RECORD;
+
+  if (helper_decided) {
+    arrival->failed_step = ARRIVAL_STEP_FIXUP;
+    return g_strdup (helper_reason_name (report->reason));
+  }
+  note_silence (arrival);
+  return g_strdup (arrival->failed_reason);
+}
+
+static void
+log_stock (Arrival *arrival, EventEntry *entry)
+{
+  g_autofree char *reason = describe_stock (arrival);
+
+  event_entry_add (entry, "CLOCKFERRY_VERDICT", helper_verdict_name (HELPER_VERDICT_STOCK));
+  event_entry_add (entry, "CLOCKFERRY_STEP", arrival_step_name (arrival->failed_step));
+  event_entry_add (entry, "CLOCKFERRY_REASON", reason);
+  event_entry_log (entry, "the clocks of %s were left as stock QEMU has them: %s: %s",
+                   get_label (arrival), arrival_step_name (arrival->failed_step), reason);
+}
+
+static void
+log_verdict (Arrival *arrival, EventEntry *entry)
+{
+  const struct helper_report *report = arrival->report;
+  const char *verdict = helper_verdict_name (report->verdict);
+
+  event_entry_add (entry, "CLOCKFERRY_VERDICT", verdict);
+  if (report->reason != HELPER_REASON_NONE)
+    event_entry_add (entry, "CLOCKFERRY_REASON", helper_reason_name (report->reason));
+  event_entry_log (entry,
+                   "%s: %s, advanced by %.3f ms, residual %" G_GINT64_FORMAT
+                   " ns, hosts %.6f s apart (%s, known within %.6f s)",
+                   get_label (arrival), verdict, (double) report->advance_ns / 1e6,
+                   report->residual_ns, (double) arrival->fixup.choice.theta_ns / 1e9,
+                   arrival->fixup.choice.measured ? "measured" : "trusted",
+                   (double) arrival->fixup.choice.bound_ns / 1e9);
+}
+
+static void
+log_paused (Arrival *arrival)
+{
+  EventEntry *entry =
+    event_entry_new (EVENT_MIGRATION_STOCK, arrival->uuid, arrival->name);
+
+  event_entry_add (entry, "CLOCKFERRY_VERDICT", helper_verdict_name (HELPER_VERDICT_STOCK));
+  event_entry_add (entry, "CLOCKFERRY_STEP", arrival_step_name (ARRIVAL_STEP_FIXUP));
+  event_entry_add (entry, "CLOCKFERRY_REASON", "arrived-paused");
+  event_entry_log (entry,
+                   "%s arrived paused: its clocks stand still until it is resumed, as in stock QEMU",
+                   get_label (arrival));
+}
+
+/* public functions */
+
+Arrival *
+arrival_new (const Settings *settings, const char *uuid, const ArrivalCallbacks *callbacks,
+             gpointer user_data)
+{
+  Arrival *arrival = g_new0 (Arrival, 1);
+
+  arrival->settings = settings;
+  arrival->uuid = g_strdup (uuid);
+  arrival->callbacks = callbacks;
+  arrival->user_data = user_data;
+  arrival->announced_ns = host_clock_monotonic_ns ();
+  return arrival;
+}
+
+void
+arrival_free (Arrival *arrival)
+{
+  close_session (arrival);
+  g_clear_handle_id (&arrival->reconnect_id, g_source_remove);
+  g_clear_pointer (&arrival->source, source_element_free);
+  g_clear_pointer (&arrival->record, g_bytes_unref);
+  arrival_fixup_clear (&arrival->fixup);
+  g_free (arrival->report);
+  g_free (arrival->failed_reason);
+  g_free (arrival->name);
+  g_free (arrival->uuid);
+  g_free (arrival);
+}
+
+void
+arrival_fail (Arrival *arrival, ArrivalStep step, const char *reason)
+{
+  gboolean is_repeated =
+    arrival->failed_step == step && g_strcmp0 (arrival->failed_reason, reason) == 0;
+  EventEntry *entry;
+
+  if (is_repeated)
+    return;
+  arrival->failed_step = step;
+  g_free (arrival->failed_reason);
+  arrival->failed_reason = g_strdup (reason);
+
+  entry = event_entry_new (EVENT_ARRIVAL_STEP_FAILED, arrival->uuid, arrival->name);
+  event_entry_add (entry, "CLOCKFERRY_STEP", arrival_step_name (step));
+  event_entry_add (entry, "CLOCKFERRY_REASON", reason);
+  event_entry_log (entry, "%s is arriving, and a step failed: %s: %s", get_label (arrival),
+                   arrival_step_name (step), reason);
+}
+
+void
+arrival_claim (Arrival *arrival, const DomainInfo *info)
+{
+  g_free (arrival->name);
+  arrival->name = g_strdup (info->name);
+  event_entry_log (event_entry_new (EVENT_ARRIVAL_ANNOUNCED, arrival->uuid, arrival->name),
+                   "%s is arriving", arrival->name);
+  if (info->source == NULL) {
+    arrival_fail (arrival, ARRIVAL_STEP_SOURCE_ELEMENT,
+                  info->source_problem != NULL
+                    ? info->source_problem
+                    : "no daemon at its source put its address into the metadata");
+    return;
+  }
+  arrival->source = source_element_copy (info->source);
+  open_session (arrival);
+}
+
+void
+arrival_arm (Arrival *arrival, HelperLink *link)
+{
+  const struct clock_record *record = g_bytes_get_data (arrival->record, NULL);
+  struct helper_fixup message = { 0 };
+  g_autoptr (GError) error = NULL;
+  EventEntry *entry;
+
+  arrival_fixup_clear (&arrival->fixup);
+  if (link == NULL) {
+    arrival_fail (arrival, ARRIVAL_STEP_HELPER, "no connection to the helper in its QEMU");
+    return;
+  }
+  if (!choose_theta (arrival, &arrival->fixup.choice, &error)) {
+    arrival_fail (arrival, ARRIVAL_STEP_CLOCK_OFFSET, error->message);
+    return;
+  }
+  message.theta_ns = arrival->fixup.choice.theta_ns;
+  message.theta_bound_ns = arrival->fixup.choice.bound_ns;
+  message.known_since_monotonic_ns = (guint64) arrival->announced_ns;
+  message.max_advance_ns = arrival->settings->max_advance_s * NS_PER_SECOND;
+  message.deadline_monotonic_ns = (guint64) host_clock_monotonic_ns () + message.max_advance_ns;
+  message.mode = arrival->settings->mode == SETTINGS_MODE_OBSERVE ? HELPER_MODE_OBSERVE
+                                                                  : HELPER_MODE_APPLY;
+  if (!helper_link_send_fixup (link, &message, record, &error)) {
+    arrival_fail (arrival, ARRIVAL_STEP_FIXUP, error->message);
+    return;
+  }
+  arrival->fixup.is_sent = TRUE;
+  arrival->fixup.record = g_bytes_ref (arrival->record);
+  entry = event_entry_new (EVENT_ARRIVAL_ARMED, arrival->uuid, arrival->name);
+  arrival_report_add_fixup (entry, &arrival->fixup);
+  event_entry_log (entry, "the helper of %s has a record to continue its clocks from",
+                   get_label (arrival));
+}
+
+void
+arrival_take_report (Arrival *arrival, const struct helper_report *report)
+{
+  g_free (arrival->report);
+  arrival->report = g_memdup2 (report, report->header.length);
+}
+
+void
+arrival_conclude (Arrival *arrival, gboolean is_paused)
+{
+  guint32 verdict = arrival->report != NULL ? arrival->report->verdict : HELPER_VERDICT_STOCK;
+  EventEntry *entry;
+
+  if (is_paused && arrival->report == NULL) {
+    log_paused (arrival);
+    return;
+  }
+  entry = event_entry_new (arrival_report_kind (verdict), arrival->uuid, arrival->name);
+  arrival_report_add_fixup (entry, &arrival->fixup);
+  if (arrival->report != NULL)
+    arrival_report_add_result (entry, arrival->report, &arrival->fixup);
+  if (verdict == HELPER_VERDICT_STOCK)
+    log_stock (arrival, entry);
+  else
+    log_verdict (arrival, entry);
+}
+
+void
+arrival_abandon (Arrival *arrival)
+{
+  event_entry_log (event_entry_new (EVENT_ARRIVAL_ABANDONED, arrival->uuid, arrival->name),
+                   "%s did not arrive: its migration failed or was cancelled",
+                   get_label (arrival));
+}
+
+const char *
+arrival_step_name (ArrivalStep step)
+{
+  static const char *const names[] = {
+    "none", "lookup", "helper", "source-element", "peer", "record", "clock-offset", "fixup",
+  };
+
+  G_STATIC_ASSERT (G_N_ELEMENTS (names) == ARRIVAL_STEP_COUNT);
+  g_return_val_if_fail ((guint) step < ARRIVAL_STEP_COUNT, "unknown");
+  return names[step];
+}

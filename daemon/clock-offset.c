@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "clock-offset.h"
+
+#include "error.h"
+
+/* The year 2116. Half the range leaves room for every sum below. */
+#define REMOTE_MAX_NS (INT64_MAX / 2)
+
+static const char *const mode_names[] = {
+  [HOST_CLOCK_AUTO] = "auto",
+  [HOST_CLOCK_TRUST] = "trust",
+  [HOST_CLOCK_MEASURE] = "measure",
+};
+
+G_STATIC_ASSERT (G_N_ELEMENTS (mode_names) == HOST_CLOCK_MEASURE + 1);
+
+/* internal methods */
+
+/* What two clocks drift apart in @age_ns at most, rounded up. */
+static int64_t
+drift_ns (int64_t age_ns)
+{
+  if (age_ns <= 0)
+    return 0;
+  /* in two parts, as an age of months times the rate would overflow */
+  return age_ns / 1000000 * CLOCK_OFFSET_DRIFT_PPM
+         + age_ns % 1000000 * CLOCK_OFFSET_DRIFT_PPM / 1000000 + 1;
+}
+
+static uint64_t
+distance_ns (int64_t a_ns, int64_t b_ns)
+{
+  return a_ns > b_ns ? (uint64_t) a_ns - (uint64_t) b_ns : (uint64_t) b_ns - (uint64_t) a_ns;
+}
+
+/* public methods */
+
+const char *
+host_clock_mode_name (HostClockMode mode)
+{
+  g_return_val_if_fail (mode < G_N_ELEMENTS (mode_names), "unknown");
+
+  return mode_names[mode];
+}
+
+bool
+host_clock_mode_parse (const char *name, HostClockMode *mode)
+{
+  for (gsize i = 0; i < G_N_ELEMENTS (mode_names); i++) {
+    if (g_str_equal (name, mode_names[i])) {
+      *mode = (HostClockMode) i;
+      return true;
+    }
+  }
+  return false;
+}
+
+bool
+clock_sample_is_plausible (const ClockSample *sample)
+{
+  return sample->remote_ns >= 0 && sample->remote_ns <= REMOTE_MAX_NS && sample->sent_ns >= 0
+         && sample->received_ns >= sample->sent_ns && sample->received_ns <= REMOTE_MAX_NS;
+}
+
+bool
+clock_offset_add (ClockOffset *self, const ClockSample *sample)
+{
+  /*
+   * The peer's answer can be from any moment of the round trip, and its clock went on drifting
+   * until received_ns, for which the interval is to stand.
+   */
+  int64_t wander_ns = drift_ns (sample->received_ns - sample->sent_ns);
+  ClockOffset fresh = {
+    .samples = 1,
+    .at_ns = sample->received_ns,
+    .low_ns = sample->sent_ns - sample->remote_ns - wander_ns,
+    .high_ns = sample->received_ns - sample->remote_ns + wander_ns,
+  };
+  int64_t growth_ns;
+  int64_t low_ns;
+  int64_t high_ns;
+
+  g_return_val_if_fail (clock_sample_is_plausible (sample), false);
+
+  if (self->samples == 0) {
+    *self = fresh;
+    return true;
+  }
+
+  growth_ns = drift_ns (fresh.at_ns - self->at_ns);
+  low_ns = MAX (self->low_ns - growth_ns, fresh.low_ns);
+  high_ns = MIN (self->high_ns + growth_ns, fresh.high_ns);
+  if (low_ns > high_ns) {
+    *self = fresh;
+    return false;
+  }
+
+  self->samples++;
+  self->at_ns = fresh.at_ns;
+  self->low_ns = low_ns;
+  self->high_ns = high_ns;
+  return true;
+}
+
+bool
+clock_offset_get (const ClockOffset *self, const HostClockReading *now, ClockEstimate *estimate)
+{
+  int64_t width_ns;
+  int64_t middle_ns;
+
+  if (self->samples == 0)
+    return false;
+
+  width_ns = self->high_ns - self->low_ns;
+  middle_ns = self->low_ns + width_ns / 2;
+  estimate->theta_ns = middle_ns + (now->realtime_ns - now->monotonic_ns);
+  estimate->bound_ns = (uint64_t) ((width_ns + 1) / 2 + drift_ns (now->monotonic_ns - self->at_ns)
+                                   + now->slack_ns);
+  return true;
+}
+
+bool
+clock_offset_choose (HostClockMode mode, const ClockEstimate *estimate, const HostClockState *local,
+                     const HostClockState *remote, ClockChoice *choice, GError **error)
+{
+  bool trusted;
+
+  g_return_val_if_fail (error == NULL || *error == NULL, false);
+
+  if (estimate == NULL && mode != HOST_CLOCK_TRUST) {
+    g_set_error (error, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_FAILED,
+                 "the hosts' clocks were not compared: the source has not answered yet, and "
+                 "HostClock=%s needs a measurement",
+                 host_clock_mode_name (mode));
+    return false;
+  }
+
+  trusted = mode == HOST_CLOCK_TRUST
+            || (mode == HOST_CLOCK_AUTO && local->synchronised && remote->synchronised
+                && distance_ns (estimate->theta_ns, 0) <= estimate->bound_ns);
+  choice->measured = !trusted;
+  choice->theta_ns = trusted ? 0 : estimate->theta_ns;
+  if (estimate != NULL)
+    choice->bound_ns
+        = estimate->bound_ns + distance_ns (estimate->theta_ns, choice->theta_ns);
+  else
+    choice->bound_ns = (local->max_error_us + remote->max_error_us) * 1000;
+  return true;
+}

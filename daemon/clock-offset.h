@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "host-clock.h"
+
+#include <gio/gio.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/*
+ * clock-offset - how far this host's CLOCK_REALTIME is ahead of a peer's (theta)
+ *
+ * Theory of operation. While the peer answered "my time is remote", this host's CLOCK_MONOTONIC was
+ * somewhere between sent and received; so (monotonic here) - (realtime there) lies between
+ * sent - remote and received - remote. Every sample gives such an interval; the truth is in all
+ * of them, hence in their intersection, which is never wider than the shortest round trip and is
+ * the tighter the more lopsided the other samples are. As time passes it grows by what two clocks
+ * can drift apart.
+ *
+ * Samples are held against CLOCK_MONOTONIC, which is slewed together with CLOCK_REALTIME but never
+ * stepped: CLOCK_REALTIME comes in when theta is asked for, so a step of the clock of this host is
+ * right in theta at once. A step of the peer's clock shows as a sample that contradicts the others;
+ * those are dropped then. A step too small to contradict anything leaves theta wrong by no more
+ * than the newest round trip, as theta always lies inside the newest sample's interval.
+ *
+ * Pure computation on caller-supplied readings; no clock is read here.
+ */
+
+/* The kernel slews a clock by 500 ppm at most (adjtimex(2), MAXFREQ); each of the two may. */
+#define CLOCK_OFFSET_DRIFT_PPM 1000
+
+typedef struct {
+  int64_t sent_ns;     /* CLOCK_MONOTONIC here, before the question left */
+  int64_t received_ns; /* CLOCK_MONOTONIC here, after the answer came */
+  int64_t remote_ns;   /* CLOCK_REALTIME there, in between */
+} ClockSample;
+
+/* Zero-initialise; a plain value without anything to free. */
+typedef struct {
+  uint64_t samples;    /* how many the interval is made of */
+  int64_t at_ns;       /* CLOCK_MONOTONIC for which the interval stands */
+  int64_t low_ns;      /* monotonic here minus realtime there, at least */
+  int64_t high_ns;     /* and at most */
+} ClockOffset;
+
+/* theta, and how far from the truth it can be. */
+typedef struct {
+  int64_t theta_ns;
+  uint64_t bound_ns;
+} ClockEstimate;
+
+/* Configuration key HostClock=. */
+typedef enum {
+  HOST_CLOCK_AUTO,
+  HOST_CLOCK_TRUST,
+  HOST_CLOCK_MEASURE,
+} HostClockMode;
+
+typedef struct {
+  int64_t theta_ns;
+  uint64_t bound_ns;   /* the true theta is within this of theta_ns, whichever was used */
+  bool measured;       /* false: trusted, theta_ns is 0 */
+} ClockChoice;
+
+/* "auto", "trust" or "measure"; a constant. */
+const char *host_clock_mode_name (HostClockMode mode);
+
+/* Find the mode called @name, exactly as host_clock_mode_name() spells it. */
+bool host_clock_mode_parse (const char *name, HostClockMode *mode);
+
+/* Whether the peer's time is one that the arithmetic here can hold, and the local ones in order. */
+bool clock_sample_is_plausible (const ClockSample *sample);
+
+/*
+ * Take in a plausible sample, not older than the last one. False if it contradicts the earlier
+ * ones, which are forgotten then: the peer's clock was stepped.
+ */
+bool clock_offset_add (ClockOffset *self, const ClockSample *sample);
+
+/* theta at the time of @now. False without any sample. */
+bool clock_offset_get (const ClockOffset *self, const HostClockReading *now,
+                       ClockEstimate *estimate);
+
+/*
+ * Decide which theta a fix-up uses. @estimate may be NULL when nothing was measured; then only
+ * HOST_CLOCK_TRUST has an answer, with the kernels' own error estimates as the bound. In the mode
+ * "auto", @choice->measured calls for a warning: the hosts' clocks cannot be shown to agree.
+ *
+ * Fails with CLOCKFERRY_ERROR_FAILED when a measurement is needed and there is none.
+ */
+bool clock_offset_choose (HostClockMode mode, const ClockEstimate *estimate,
+                          const HostClockState *local, const HostClockState *remote,
+                          ClockChoice *choice, GError **error) G_GNUC_WARN_UNUSED_RESULT;

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "error.h"
+
+#include "names.h"
+
+static const GDBusErrorEntry entries[] = {
+  { CLOCKFERRY_ERROR_FAILED, CLOCKFERRY_ERROR_PREFIX "Failed" },
+  { CLOCKFERRY_ERROR_NOT_AUTHORIZED, CLOCKFERRY_ERROR_PREFIX "NotAuthorized" },
+  { CLOCKFERRY_ERROR_ALREADY_CLAIMED, CLOCKFERRY_ERROR_PREFIX "AlreadyClaimed" },
+  { CLOCKFERRY_ERROR_WRONG_KEY, CLOCKFERRY_ERROR_PREFIX "WrongKey" },
+  { CLOCKFERRY_ERROR_BAD_IDENTITY, CLOCKFERRY_ERROR_PREFIX "BadIdentity" },
+  { CLOCKFERRY_ERROR_BAD_MESSAGE, CLOCKFERRY_ERROR_PREFIX "BadMessage" },
+  { CLOCKFERRY_ERROR_TIMED_OUT, CLOCKFERRY_ERROR_PREFIX "TimedOut" },
+  { CLOCKFERRY_ERROR_INVALID_SETTING, CLOCKFERRY_ERROR_PREFIX "InvalidSetting" },
+  { CLOCKFERRY_ERROR_INVALID_XML, CLOCKFERRY_ERROR_PREFIX "InvalidXml" },
+  { CLOCKFERRY_ERROR_NO_QEMU, CLOCKFERRY_ERROR_PREFIX "NoQemu" },
+  { CLOCKFERRY_ERROR_NO_HELPER, CLOCKFERRY_ERROR_PREFIX "NoHelper" },
+  { CLOCKFERRY_ERROR_IMPOSTOR, CLOCKFERRY_ERROR_PREFIX "Impostor" },
+  { CLOCKFERRY_ERROR_REFUSED, CLOCKFERRY_ERROR_PREFIX "Refused" },
+};
+
+G_STATIC_ASSERT (G_N_ELEMENTS (entries) == CLOCKFERRY_ERROR_REFUSED + 1);
+
+GQuark
+clockferry_error_quark (void)
+{
+  static gsize quark;
+
+  g_dbus_error_register_error_domain ("clockferry-error-quark", &quark, entries,
+                                      G_N_ELEMENTS (entries));
+  return (GQuark) quark;
+}

@@ -1,0 +1,449 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "guest.h"
+
+#include <libvirt/libvirt.h>
+
+#include "arrival.h"
+#include "domain-info.h"
+#include "error.h"
+#include "event-log.h"
+#include "helper-link.h"
+#include "host-clock.h"
+#include "libvirt-calls.h"
+
+/*
+ * How long the helper may expect a record after the announcement. A migration can take hours; the
+ * end of one is always told to the helper, so this only bounds what a daemon that died leaves behind.
+ */
+#define INCOMING_DEADLINE_NS (24 * 3600 * G_GINT64_CONSTANT (1000000000))
+
+struct Guest {
+  const HostContext *host;
+  char *uuid;
+  char *name; /* NULL until libvirt told */
+  int id;     /* libvirt's number of it */
+  MigrationPhase phase;
+
+  GCancellable *cancellable; /* of calls to libvirt about it */
+  HelperLink *link;          /* NULL without */
+  char *ticket;              /* NULL until it is in the metadata or on its way there */
+  gboolean is_ready;         /* said so in the journal */
+
+  GBytes *record;   /* the last one of our helper since the guest last ran */
+  gboolean is_pushed; /* a peer was sent that one */
+  GBytes *offered;  /* while KEEP_RECORD is to be decided */
+  Arrival *arrival; /* while it is arriving */
+  const struct helper_report *offered_report;
+};
+
+/* helper link callbacks */
+
+static void
+on_helper_record (const struct clock_record *record, gsize size, gpointer user_data)
+{
+  Guest *guest = user_data;
+
+  guest->offered = g_bytes_new (record, size);
+  guest_input (guest, MIGRATION_INPUT_LOCAL_RECORD);
+  g_clear_pointer (&guest->offered, g_bytes_unref);
+}
+
+static void
+on_helper_report (const struct helper_report *report, gpointer user_data)
+{
+  Guest *guest = user_data;
+
+  guest->offered_report = report;
+  guest_input (guest, MIGRATION_INPUT_REPORT);
+  guest->offered_report = NULL;
+}
+
+static void
+on_helper_closed (const GError *error, gpointer user_data)
+{
+  Guest *guest = user_data;
+
+  g_clear_pointer (&guest->link, helper_link_free);
+  /* A QEMU that ends closes its socket before libvirt says STOPPED: that is no news. */
+  if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CLOSED))
+    return;
+  event_entry_log (event_entry_new (EVENT_HELPER_LOST, guest->uuid, guest->name),
+                   "the connection to the helper in the QEMU of %s ended: %s",
+                   guest->name != NULL ? guest->name : guest->uuid, error->message);
+}
+
+static const HelperLinkCallbacks helper_callbacks = {
+  .record = on_helper_record,
+  .report = on_helper_report,
+  .closed = on_helper_closed,
+};
+
+static gboolean
+open_link (Guest *guest, GError **error)
+{
+  if (guest->link == NULL)
+    guest->link = helper_link_new (&guest->host->folders, guest->name, guest->id, guest->uuid,
+                                   &helper_callbacks, guest, error);
+  return guest->link != NULL;
+}
+
+static void
+take_info (Guest *guest, const DomainInfo *info)
+{
+  g_free (guest->name);
+  guest->name = g_strdup (info->name);
+  guest->id = info->id;
+}
+
+/* Calls about an earlier life of the domain are of no use any more. */
+static void
+restart_calls (Guest *guest)
+{
+  g_cancellable_cancel (guest->cancellable);
+  g_object_unref (guest->cancellable);
+  guest->cancellable = g_cancellable_new ();
+}
+
+/* adopting a domain that runs here, and advertising where its record can be had */
+
+static void
+say_not_ready (Guest *guest, const char *reason)
+{
+  EventEntry *entry = event_entry_new (EVENT_DOMAIN_NOT_READY, guest->uuid, guest->name);
+
+  event_entry_add (entry, "CLOCKFERRY_REASON", reason);
+  event_entry_log (entry, "the clocks of %s would not be handed over at a migration: %s",
+                   guest->name != NULL ? guest->name : guest->uuid, reason);
+}
+
+static void
+say_ready (Guest *guest)
+{
+  if (guest->is_ready)
+    return;
+  guest->is_ready = TRUE;
+  event_entry_log (event_entry_new (EVENT_DOMAIN_READY, guest->uuid, guest->name),
+                   "the clocks of %s will be handed over at a migration", guest->name);
+}
+
+static void
+on_element_set (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  Guest *guest = user_data;
+  g_autoptr (GError) error = NULL;
+
+  if (libvirt_set_element_finish (G_DBUS_CONNECTION (source), result, &error)) {
+    if (guest->link != NULL)
+      say_ready (guest);
+    return;
+  }
+  if (!g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+    say_not_ready (guest, error->message);
+}
+
+/* Is @element, found in the metadata, ours from before a restart of the daemon? */
+static gboolean
+is_own_element (const Guest *guest, const SourceElement *element)
+{
+  return element != NULL && g_str_equal (element->address, guest->host->address) &&
+         element->port == guest->host->settings->port &&
+         g_str_equal (element->pin, guest->host->pin);
+}
+
+static void
+advertise (Guest *guest)
+{
+  g_autoptr (GError) error = NULL;
+  g_autofree char *xml = NULL;
+  SourceElement element = {
+    .address = (char *) guest->host->address,
+    .port = guest->host->settings->port,
+    .pin = (char *) guest->host->pin,
+  };
+
+  if (guest->ticket == NULL)
+    guest->ticket = source_element_make_ticket (&error);
+  if (guest->ticket == NULL) {
+    say_not_ready (guest, error->message);
+    return;
+  }
+  element.ticket = guest->ticket;
+  xml = source_element_to_xml (&element);
+  libvirt_set_element_async (guest->host->bus, guest->host->driver_path, guest->uuid, xml,
+                             guest->cancellable, on_element_set, guest);
+}
+
+/* The metadata names no daemon, or another host's: the domain is new here, or just arriving. */
+static void
+on_adopted_state (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  Guest *guest = user_data;
+  g_autoptr (GError) error = NULL;
+  LibvirtDomainState state = { 0 };
+
+  if (!libvirt_get_state_finish (G_DBUS_CONNECTION (source), result, &state, &error)) {
+    if (!g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+      say_not_ready (guest, error->message);
+    return;
+  }
+  if (state.state == VIR_DOMAIN_PAUSED && state.reason == VIR_DOMAIN_PAUSED_MIGRATION)
+    guest_input (guest, MIGRATION_INPUT_STARTED_MIGRATED); /* the event was before our time */
+  else
+    advertise (guest);
+}
+
+static void
+on_adopted_xml (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  Guest *guest = user_data;
+  g_autoptr (GError) error = NULL;
+  g_autofree char *xml = libvirt_get_xml_finish (G_DBUS_CONNECTION (source), result, &error);
+  g_autoptr (DomainInfo) info = xml != NULL ? domain_info_parse (xml, &error) : NULL;
+
+  if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+    return;
+  if (info == NULL) {
+    say_not_ready (guest, error->message);
+    return;
+  }
+  take_info (guest, info);
+  if (!info->is_kvm)
+    return; /* QEMU emulates it, and keeps its clocks itself */
+  if (!open_link (guest, &error))
+    say_not_ready (guest, error->message);
+
+  if (is_own_element (guest, info->source)) {
+    g_free (guest->ticket);
+    guest->ticket = g_strdup (info->source->ticket);
+    if (guest->link != NULL)
+      say_ready (guest);
+    return;
+  }
+  libvirt_get_state_async (guest->host->bus, guest->host->driver_path, guest->uuid,
+                           guest->cancellable, on_adopted_state, guest);
+}
+
+static void
+adopt (Guest *guest)
+{
+  libvirt_get_xml_async (guest->host->bus, guest->host->driver_path, guest->uuid,
+                         guest->cancellable, on_adopted_xml, guest);
+}
+
+/* leaving */
+
+static void
+push_record (Guest *guest)
+{
+  if (guest->record != NULL &&
+      peer_listener_push_record (guest->host->listener, guest->uuid, guest->record) > 0)
+    guest->is_pushed = TRUE;
+}
+
+static void
+conclude_departure (Guest *guest)
+{
+  const char *reason = NULL;
+  EventEntry *entry;
+
+  if (guest->link == NULL && guest->record == NULL)
+    reason = "no helper in its QEMU here, so there was no record";
+  else if (guest->record == NULL)
+    reason = "the helper in its QEMU gave no record";
+  else if (!guest->is_pushed)
+    reason = "no daemon of the destination claimed its record";
+
+  entry = event_entry_new (reason == NULL ? EVENT_DEPARTURE_DONE : EVENT_DEPARTURE_UNCLAIMED,
+                           guest->uuid, guest->name);
+  event_entry_add (entry, "CLOCKFERRY_REASON", reason);
+  if (reason == NULL)
+    event_entry_log (entry, "%s left, and its clock record went ahead", guest->name);
+  else
+    event_entry_log (entry, "%s left without its clocks: %s",
+                     guest->name != NULL ? guest->name : guest->uuid, reason);
+}
+
+static void
+roll_back (Guest *guest)
+{
+  peer_listener_withdraw (guest->host->listener, guest->uuid, "rolled-back");
+  event_entry_log (event_entry_new (EVENT_DEPARTURE_ROLLED_BACK, guest->uuid, guest->name),
+                   "%s stays: its migration was rolled back, and its record is void",
+                   guest->name != NULL ? guest->name : guest->uuid);
+}
+
+/* arriving */
+
+static void
+on_arrival_record (gpointer user_data)
+{
+  guest_input (user_data, MIGRATION_INPUT_RECORD);
+}
+
+static void
+on_arrival_withdrawn (const char *reason, gpointer user_data)
+{
+  guest_input (user_data, MIGRATION_INPUT_WITHDRAWN);
+}
+
+static const ArrivalCallbacks arrival_callbacks = {
+  .record = on_arrival_record,
+  .withdrawn = on_arrival_withdrawn,
+};
+
+static void
+on_arriving_xml (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  Guest *guest = user_data;
+  g_autoptr (GError) error = NULL;
+  g_autofree char *xml = libvirt_get_xml_finish (G_DBUS_CONNECTION (source), result, &error);
+  g_autoptr (DomainInfo) info = xml != NULL ? domain_info_parse (xml, &error) : NULL;
+
+  if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED) || guest->arrival == NULL)
+    return;
+  if (info == NULL) {
+    arrival_fail (guest->arrival, ARRIVAL_STEP_LOOKUP, error->message);
+    return;
+  }
+  take_info (guest, info);
+  arrival_claim (guest->arrival, info);
+  if (!open_link (guest, &error) ||
+      !helper_link_send_incoming (
+        guest->link, (guint64) (host_clock_monotonic_ns () + INCOMING_DEADLINE_NS), &error))
+    arrival_fail (guest->arrival, ARRIVAL_STEP_HELPER, error->message);
+}
+
+static void
+announce (Guest *guest)
+{
+  restart_calls (guest);
+  g_clear_pointer (&guest->link, helper_link_free);
+  g_clear_pointer (&guest->record, g_bytes_unref);
+  g_clear_pointer (&guest->ticket, g_free);
+  g_clear_pointer (&guest->arrival, arrival_free);
+  guest->is_ready = FALSE;
+  guest->arrival =
+    arrival_new (guest->host->settings, guest->uuid, &arrival_callbacks, guest);
+  libvirt_get_xml_async (guest->host->bus, guest->host->driver_path, guest->uuid,
+                         guest->cancellable, on_arriving_xml, guest);
+}
+
+static void
+disarm (Guest *guest)
+{
+  g_autoptr (GError) error = NULL;
+
+  if (guest->link != NULL && !helper_link_send_withdraw (guest->link, &error))
+    arrival_fail (guest->arrival, ARRIVAL_STEP_FIXUP, error->message);
+}
+
+/* The helper wrote its report before the guest ran, but libvirt's event may overtake it here. */
+static void
+drain_report (Guest *guest, MigrationInput input)
+{
+  gboolean ends_arrival = input == MIGRATION_INPUT_RESUMED_MIGRATED ||
+                          input == MIGRATION_INPUT_RESUMED || input == MIGRATION_INPUT_PAUSED;
+
+  if (ends_arrival && guest->arrival != NULL && guest->link != NULL)
+    helper_link_drain (guest->link);
+}
+
+static void
+forget (Guest *guest)
+{
+  restart_calls (guest);
+  peer_listener_release (guest->host->listener, guest->uuid);
+  g_clear_pointer (&guest->link, helper_link_free);
+  g_clear_pointer (&guest->record, g_bytes_unref);
+  g_clear_pointer (&guest->ticket, g_free);
+  g_clear_pointer (&guest->arrival, arrival_free);
+  guest->is_ready = FALSE;
+}
+
+static void
+perform (Guest *guest, guint actions, MigrationInput input)
+{
+  /* source */
+  if (actions & MIGRATION_ACTION_KEEP_RECORD) {
+    g_clear_pointer (&guest->record, g_bytes_unref);
+    guest->record = g_bytes_ref (guest->offered);
+    guest->is_pushed = FALSE;
+  }
+  if (actions & MIGRATION_ACTION_PUSH_RECORD)
+    push_record (guest);
+  if (actions & MIGRATION_ACTION_DROP_RECORD)
+    g_clear_pointer (&guest->record, g_bytes_unref);
+  if (actions & MIGRATION_ACTION_ROLL_BACK)
+    roll_back (guest);
+  if (actions & MIGRATION_ACTION_CONCLUDE_DEPARTURE)
+    conclude_departure (guest);
+  /* destination */
+  if (actions & MIGRATION_ACTION_ANNOUNCE)
+    announce (guest);
+  if (actions & MIGRATION_ACTION_ARM)
+    arrival_arm (guest->arrival, guest->link);
+  if (actions & MIGRATION_ACTION_DISARM)
+    disarm (guest);
+  if (actions & MIGRATION_ACTION_KEEP_REPORT)
+    arrival_take_report (guest->arrival, guest->offered_report);
+  if (actions & MIGRATION_ACTION_CONCLUDE_ARRIVAL) {
+    arrival_conclude (guest->arrival, input == MIGRATION_INPUT_PAUSED);
+    g_clear_pointer (&guest->arrival, arrival_free);
+  }
+  if (actions & MIGRATION_ACTION_ABANDON_ARRIVAL) {
+    arrival_abandon (guest->arrival);
+    g_clear_pointer (&guest->arrival, arrival_free);
+  }
+  /* both */
+  if (actions & MIGRATION_ACTION_ADOPT)
+    adopt (guest);
+  if (actions & MIGRATION_ACTION_FORGET)
+    forget (guest);
+}
+
+/* public functions */
+
+Guest *
+guest_new (const HostContext *host, const char *uuid)
+{
+  Guest *guest = g_new0 (Guest, 1);
+
+  guest->host = host;
+  guest->uuid = g_strdup (uuid);
+  guest->id = -1;
+  guest->phase = MIGRATION_PHASE_ABSENT;
+  guest->cancellable = g_cancellable_new ();
+  return guest;
+}
+
+void
+guest_free (Guest *guest)
+{
+  forget (guest);
+  g_clear_object (&guest->cancellable);
+  g_free (guest->name);
+  g_free (guest->uuid);
+  g_free (guest);
+}
+
+void
+guest_input (Guest *guest, MigrationInput input)
+{
+  guint actions = 0;
+
+  drain_report (guest, input);
+  guest->phase = migration_phase_step (guest->phase, input, &actions);
+  perform (guest, actions, input);
+}
+
+MigrationPhase
+guest_get_phase (const Guest *guest)
+{
+  return guest->phase;
+}
+
+const char *
+guest_get_ticket (const Guest *guest)
+{
+  return guest->ticket;
+}

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "helper-link.h"
+
+#include <errno.h>
+#include <glib-unix.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "domain-uuid.h"
+#include "error.h"
+
+struct HelperLink {
+  int fd;
+  guint watch_id;
+  guint8 domain[DOMAIN_UUID_BYTES];
+  const HelperLinkCallbacks *callbacks;
+  gpointer user_data;
+  gboolean *freed; /* set while callbacks run, so that the loop notices that one freed the link */
+};
+
+/* receiving */
+
+static GError *
+make_refusal (const char *who, guint32 refusal, guint32 detail)
+{
+  if (refusal == HELPER_REFUSAL_BAD_RECORD)
+    return g_error_new (CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_REFUSED, "%s refused a message: %s (%s)",
+                        who, helper_refusal_name (refusal), clock_record_error_name (detail));
+  return g_error_new (CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_REFUSED, "%s refused a message: %s", who,
+                      helper_refusal_name (refusal));
+}
+
+static GError *
+read_error (gssize got)
+{
+  if (got == 0)
+    return g_error_new_literal (G_IO_ERROR, G_IO_ERROR_CLOSED, "the helper closed the connection");
+  return g_error_new (G_IO_ERROR, g_io_error_from_errno (errno), "cannot read from the helper: %s",
+                      g_strerror (errno));
+}
+
+static void
+deliver (HelperLink *link, const void *data, gsize size, GError **error)
+{
+  const struct helper_header *header = data;
+  guint32 detail = 0;
+  enum helper_refusal refusal =
+    helper_message_check (data, size, HELPER_TO_DAEMON, link->domain, &detail);
+
+  if (refusal != HELPER_REFUSAL_NONE) {
+    g_propagate_error (error, make_refusal ("the daemon", refusal, detail));
+    return;
+  }
+  if (header->type == HELPER_MESSAGE_RECORD) {
+    const struct helper_record *message = data;
+
+    link->callbacks->record (&message->record, clock_record_size (message->record.vcpu_count),
+                             link->user_data);
+  } else if (header->type == HELPER_MESSAGE_REPORT) {
+    link->callbacks->report (data, link->user_data);
+  } else {
+    const struct helper_refused *message = data;
+
+    g_propagate_error (error, make_refusal ("the helper", message->refusal, message->detail));
+  }
+}
+
+/* Read and deliver until the socket is empty. FALSE: the link is dead, or freed by a callback. */
+static gboolean
+read_all (HelperLink *link)
+{
+  /* one buffer for all links: the daemon has one thread, and a callback never reads */
+  static guint64 buffer[HELPER_MESSAGE_SIZE_MAX / sizeof (guint64) + 1];
+  gboolean freed = FALSE;
+
+  link->freed = &freed;
+  for (;;) {
+    g_autoptr (GError) error = NULL;
+    gssize got = recv (link->fd, buffer, sizeof buffer, MSG_DONTWAIT | MSG_TRUNC);
+
+    if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+      break;
+    if (got < 0 && errno == EINTR)
+      continue;
+    if (got <= 0)
+      error = read_error (got);
+    else if ((gsize) got > sizeof buffer)
+      error = make_refusal ("the daemon", HELPER_REFUSAL_BAD_LENGTH, 0);
+    else
+      deliver (link, buffer, (gsize) got, &error);
+
+    if (freed)
+      return FALSE;
+    if (error != NULL) {
+      link->freed = NULL;
+      g_clear_handle_id (&link->watch_id, g_source_remove);
+      link->callbacks->closed (error, link->user_data);
+      return FALSE;
+    }
+  }
+  link->freed = NULL;
+  return TRUE;
+}
+
+static gboolean
+on_readable (int fd, GIOCondition condition, gpointer user_data)
+{
+  HelperLink *link = user_data;
+
+  /* on failure the source was removed by whoever ended the link */
+  return read_all (link) ? G_SOURCE_CONTINUE : G_SOURCE_REMOVE;
+}
+
+/* connecting */
+
+static int
+connect_socket (const char *path, GError **error)
+{
+  struct sockaddr_un address = { .sun_family = AF_UNIX };
+  int fd;
+
+  if (strlen (path) >= sizeof address.sun_path) {
+    g_set_error (error, G_IO_ERROR, G_IO_ERROR_FILENAME_TOO_LONG,
+                 "cannot connect to %s: the path is too long for a socket", path);
+    return -1;
+  }
+  strcpy (address.sun_path, path);
+  fd = socket (AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd < 0 || connect (fd, (struct sockaddr *) &address, sizeof address) < 0) {
+    int saved_errno = errno;
+
+    g_set_error (error, G_IO_ERROR, g_io_error_from_errno (saved_errno),
+                 "cannot connect to %s: %s", path, g_strerror (saved_errno));
+    if (fd >= 0)
+      close (fd);
+    return -1;
+  }
+  return fd;
+}
+
+/* All QEMUs share a uid, so the uid proves nothing: the pid must be the one libvirt started. */
+static gboolean
+check_peer (int fd, const QemuFolders *folders, const char *name, GError **error)
+{
+  pid_t expected = qemu_process_read_pid (folders, name, error);
+  struct ucred peer = { 0 };
+  socklen_t length = sizeof peer;
+
+  if (expected < 0)
+    return FALSE;
+  if (getsockopt (fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0) {
+    g_set_error (error, G_IO_ERROR, g_io_error_from_errno (errno),
+                 "cannot tell who listens: SO_PEERCRED: %s", g_strerror (errno));
+    return FALSE;
+  }
+  if (peer.pid != expected) {
+    g_set_error (error, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_IMPOSTOR,
+                 "process %d listens in place of QEMU, which is process %d by libvirt's pid file",
+                 (int) peer.pid, (int) expected);
+    return FALSE;
+  }
+  return TRUE;
+}
+
+/* sending */
+
+static gboolean
+send_message (HelperLink *link, const void *data, gsize size, GError **error)
+{
+  gssize sent;
+
+  do {
+    sent = send (link->fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+  } while (sent < 0 && errno == EINTR);
+
+  if (sent < 0) {
+    g_set_error (error, G_IO_ERROR, g_io_error_from_errno (errno), "cannot write to the helper: %s",
+                 g_strerror (errno));
+    return FALSE;
+  }
+  return TRUE;
+}
+
+/* public functions */
+
+HelperLink *
+helper_link_new (const QemuFolders *folders, const char *name, int id, const char *uuid,
+                 const HelperLinkCallbacks *callbacks, gpointer user_data, GError **error)
+{
+  g_autofree char *path = qemu_process_find_socket (folders, id, error);
+  HelperLink *link;
+  int fd;
+
+  if (path == NULL)
+    return NULL;
+  fd = connect_socket (path, error);
+  if (fd < 0)
+    return NULL;
+  if (!check_peer (fd, folders, name, error)) {
+    close (fd);
+    return NULL;
+  }
+
+  link = g_new0 (HelperLink, 1);
+  link->fd = fd;
+  link->callbacks = callbacks;
+  link->user_data = user_data;
+  domain_uuid_parse (uuid, link->domain);
+  link->watch_id = g_unix_fd_add (fd, G_IO_IN | G_IO_HUP | G_IO_ERR, on_readable, link);
+  return link;
+}
+
+void
+helper_link_free (HelperLink *link)
+{
+  if (link->freed != NULL)
+    *link->freed = TRUE;
+  g_clear_handle_id (&link->watch_id, g_source_remove);
+  close (link->fd);
+  g_free (link);
+}
+
+gboolean
+helper_link_send_incoming (HelperLink *link, guint64 deadline_monotonic_ns, GError **error)
+{
+  struct helper_incoming message = { .deadline_monotonic_ns = deadline_monotonic_ns };
+
+  helper_header_init (&message.header, HELPER_MESSAGE_INCOMING, sizeof message, link->domain);
+  return send_message (link, &message, sizeof message, error);
+}
+
+gboolean
+helper_link_send_withdraw (HelperLink *link, GError **error)
+{
+  struct helper_header message = { 0 };
+
+  helper_header_init (&message, HELPER_MESSAGE_WITHDRAW, sizeof message, link->domain);
+  return send_message (link, &message, sizeof message, error);
+}
+
+gboolean
+helper_link_send_fixup (HelperLink *link, const struct helper_fixup *fixup,
+                        const struct clock_record *record, GError **error)
+{
+  gsize head_size = offsetof (struct helper_fixup, record);
+  gsize record_size = clock_record_size (record->vcpu_count);
+  gsize size = head_size + record_size;
+  g_autofree guint8 *data = g_malloc (size);
+
+  memcpy (data, fixup, head_size);
+  memcpy (data + head_size, record, record_size);
+  helper_header_init ((struct helper_header *) data, HELPER_MESSAGE_FIXUP, (guint32) size,
+                      link->domain);
+  return send_message (link, data, size, error);
+}
+
+void
+helper_link_drain (HelperLink *link)
+{
+  read_all (link);
+}

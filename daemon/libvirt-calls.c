@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "libvirt-calls.h"
+
+#include <libvirt/libvirt.h>
+
+#include "names.h"
+
+/* Over libvirt's own VIR_JOB_WAIT_TIME of 30 s, so that its error arrives, not our timeout. */
+#define CALL_TIMEOUT_MS 40000
+
+static char *
+make_domain_path (const char *driver_path, const char *uuid)
+{
+  g_autofree char *base = g_strdelimit (g_strdup (uuid), "-", '_');
+
+  return g_strdup_printf ("%s/domain/_%s", driver_path, base);
+}
+
+static void
+call_domain (GDBusConnection *bus, const char *driver_path, const char *uuid, const char *method,
+             GVariant *parameters, const char *reply_type, GCancellable *cancellable,
+             GAsyncReadyCallback callback, gpointer user_data)
+{
+  g_autofree char *path = make_domain_path (driver_path, uuid);
+
+  g_dbus_connection_call (bus, LIBVIRT_BUS_NAME, path, LIBVIRT_DOMAIN_IFACE, method, parameters,
+                          G_VARIANT_TYPE (reply_type), G_DBUS_CALL_FLAGS_NONE, CALL_TIMEOUT_MS,
+                          cancellable, callback, user_data);
+}
+
+static GVariant *
+finish_call (GDBusConnection *bus, GAsyncResult *result, const char *method, GError **error)
+{
+  GVariant *reply = g_dbus_connection_call_finish (bus, result, error);
+
+  if (reply == NULL && error != NULL && *error != NULL &&
+      !g_error_matches (*error, G_IO_ERROR, G_IO_ERROR_CANCELLED)) {
+    g_dbus_error_strip_remote_error (*error);
+    g_prefix_error (error, "libvirt's %s failed: ", method);
+  }
+  return reply;
+}
+
+/* public functions */
+
+void
+libvirt_get_xml_async (GDBusConnection *bus, const char *driver_path, const char *uuid,
+                       GCancellable *cancellable, GAsyncReadyCallback callback, gpointer user_data)
+{
+  call_domain (bus, driver_path, uuid, "GetXMLDesc", g_variant_new ("(u)", 0u), "(s)", cancellable,
+               callback, user_data);
+}
+
+char *
+libvirt_get_xml_finish (GDBusConnection *bus, GAsyncResult *result, GError **error)
+{
+  g_autoptr (GVariant) reply = finish_call (bus, result, "GetXMLDesc", error);
+  char *xml = NULL;
+
+  if (reply != NULL)
+    g_variant_get (reply, "(s)", &xml);
+  return xml;
+}
+
+void
+libvirt_get_state_async (GDBusConnection *bus, const char *driver_path, const char *uuid,
+                         GCancellable *cancellable, GAsyncReadyCallback callback,
+                         gpointer user_data)
+{
+  call_domain (bus, driver_path, uuid, "GetState", g_variant_new ("(u)", 0u), "((ii))",
+               cancellable, callback, user_data);
+}
+
+gboolean
+libvirt_get_state_finish (GDBusConnection *bus, GAsyncResult *result, LibvirtDomainState *state,
+                          GError **error)
+{
+  g_autoptr (GVariant) reply = finish_call (bus, result, "GetState", error);
+
+  if (reply == NULL)
+    return FALSE;
+  g_variant_get (reply, "((ii))", &state->state, &state->reason);
+  return TRUE;
+}
+
+void
+libvirt_set_element_async (GDBusConnection *bus, const char *driver_path, const char *uuid,
+                           const char *element_xml, GCancellable *cancellable,
+                           GAsyncReadyCallback callback, gpointer user_data)
+{
+  call_domain (bus, driver_path, uuid, "SetMetadata",
+               g_variant_new ("(isssu)", (gint32) VIR_DOMAIN_METADATA_ELEMENT, element_xml,
+                              CLOCKFERRY_DOMAIN_PREFIX, CLOCKFERRY_DOMAIN_NS,
+                              (guint32) VIR_DOMAIN_AFFECT_LIVE),
+               "()", cancellable, callback, user_data);
+}
+
+gboolean
+libvirt_set_element_finish (GDBusConnection *bus, GAsyncResult *result, GError **error)
+{
+  g_autoptr (GVariant) reply = finish_call (bus, result, "SetMetadata", error);
+
+  return reply != NULL;
+}

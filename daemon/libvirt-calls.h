@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * libvirt-calls - the few methods of libvirt-dbus that the daemon calls about one domain
+ *
+ * These, ListDomains, and nothing else are what data/org.clockferry1.conf lets it call. All are
+ * asynchronous: a domain that libvirt has locked answers late, or after 30 s with an error.
+ */
+
+#include <gio/gio.h>
+
+typedef struct {
+  int state;  /* virDomainState */
+  int reason; /* virDomain*Reason of that state */
+} LibvirtDomainState;
+
+/* GetXMLDesc of the running domain @uuid, without secrets. Finish: XML owned by the caller. */
+void libvirt_get_xml_async (GDBusConnection *bus, const char *driver_path, const char *uuid,
+                            GCancellable *cancellable, GAsyncReadyCallback callback,
+                            gpointer user_data);
+char *libvirt_get_xml_finish (GDBusConnection *bus, GAsyncResult *result, GError **error);
+
+/* GetState of the domain @uuid. */
+void libvirt_get_state_async (GDBusConnection *bus, const char *driver_path, const char *uuid,
+                              GCancellable *cancellable, GAsyncReadyCallback callback,
+                              gpointer user_data);
+gboolean libvirt_get_state_finish (GDBusConnection *bus, GAsyncResult *result,
+                                   LibvirtDomainState *state, GError **error);
+
+/*
+ * SetMetadata: put @element_xml, an element of our namespace, into the live metadata of @uuid in
+ * place of one of the same name. libvirt refuses it after 30 s of waiting while a migration runs.
+ */
+void libvirt_set_element_async (GDBusConnection *bus, const char *driver_path, const char *uuid,
+                                const char *element_xml, GCancellable *cancellable,
+                                GAsyncReadyCallback callback, gpointer user_data);
+gboolean libvirt_set_element_finish (GDBusConnection *bus, GAsyncResult *result, GError **error);

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * clockferryd - hands the clocks of virtual machines over on live migration
+ */
+
+#include <glib-unix.h>
+#include <locale.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <systemd/sd-daemon.h>
+
+#include "build-config.h"
+#include "identity.h"
+#include "log-writer.h"
+#include "manager.h"
+#include "settings.h"
+
+typedef struct {
+  GMainLoop *loop;
+  int exit_status;
+} Run;
+
+static gboolean
+on_terminate (gpointer user_data)
+{
+  Run *run = user_data;
+
+  g_main_loop_quit (run->loop);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+on_bus_closed (GDBusConnection *bus, gboolean vanished, GError *error, gpointer user_data)
+{
+  Run *run = user_data;
+
+  g_warning ("the system bus closed the connection: %s",
+             error != NULL ? error->message : "no reason given");
+  run->exit_status = EXIT_FAILURE;
+  g_main_loop_quit (run->loop);
+}
+
+static gboolean
+run_daemon (const char *config_path, const char *state_dir, Run *run, GError **error)
+{
+  g_autoptr (Settings) settings = settings_load (config_path, error);
+  g_autoptr (GTlsCertificate) identity = NULL;
+  g_autoptr (GDBusConnection) bus = NULL;
+  g_autoptr (Manager) manager = NULL;
+
+  if (settings == NULL)
+    return FALSE;
+  identity = identity_load (state_dir, error);
+  if (identity == NULL)
+    return FALSE;
+  bus = g_bus_get_sync (G_BUS_TYPE_SYSTEM, NULL, error);
+  if (bus == NULL) {
+    g_prefix_error (error, "cannot connect to the system bus: ");
+    return FALSE;
+  }
+  g_dbus_connection_set_exit_on_close (bus, FALSE);
+  g_signal_connect (bus, "closed", G_CALLBACK (on_bus_closed), run);
+
+  manager = manager_new (bus, settings, identity, error);
+  if (manager == NULL)
+    return FALSE;
+
+  g_unix_signal_add (SIGTERM, on_terminate, run);
+  g_unix_signal_add (SIGINT, on_terminate, run);
+  sd_notify (0, "READY=1");
+  g_main_loop_run (run->loop);
+  sd_notify (0, "STOPPING=1");
+  return TRUE;
+}
+
+int
+main (int argc, char **argv)
+{
+  g_autofree char *config_path = g_strdup (CLOCKFERRY_CONFIG_FILE);
+  g_autofree char *state_dir = g_strdup (CLOCKFERRY_STATE_DIR);
+  gboolean show_version = FALSE;
+  const GOptionEntry entries[] = {
+    { "config", 'c', 0, G_OPTION_ARG_FILENAME, &config_path, "Read this file", "FILE" },
+    { "state-dir", 's', 0, G_OPTION_ARG_FILENAME, &state_dir, "Keep key and certificate here",
+      "FOLDER" },
+    { "version", 'V', 0, G_OPTION_ARG_NONE, &show_version, "Print the version and exit", NULL },
+    { NULL },
+  };
+  g_autoptr (GOptionContext) context = g_option_context_new ("- hand over guests' clocks");
+  g_autoptr (GMainLoop) loop = g_main_loop_new (NULL, FALSE);
+  g_autoptr (GError) error = NULL;
+  Run run = { .loop = loop, .exit_status = EXIT_SUCCESS };
+
+  setlocale (LC_ALL, "");
+  g_option_context_add_main_entries (context, entries, NULL);
+  if (!g_option_context_parse (context, &argc, &argv, &error) || argc > 1) {
+    fprintf (stderr, "clockferryd: %s; see clockferryd --help\n",
+             error != NULL ? error->message : "it takes options only");
+    return 2;
+  }
+  if (show_version) {
+    printf ("clockferryd %s\n", CLOCKFERRY_VERSION);
+    return EXIT_SUCCESS;
+  }
+
+  log_writer_install ();
+  if (!run_daemon (config_path, state_dir, &run, &error)) {
+    g_warning ("%s", error->message);
+    return EXIT_FAILURE;
+  }
+  return run.exit_status;
+}

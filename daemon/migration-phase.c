@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "migration-phase.h"
+
+#include <libvirt/libvirt.h>
+
+/* one function per group of phases */
+
+/* The domain runs here. A record is taken at every pause, migration or not, and pushed at once: that
+ * reaches a peer only when one has claimed the domain. */
+static MigrationPhase
+step_at_home (MigrationPhase phase, MigrationInput input, guint *actions)
+{
+  switch (input) {
+  case MIGRATION_INPUT_LOCAL_RECORD:
+    *actions = MIGRATION_ACTION_KEEP_RECORD | MIGRATION_ACTION_PUSH_RECORD;
+    return phase;
+  case MIGRATION_INPUT_CLAIMED:
+    *actions = MIGRATION_ACTION_PUSH_RECORD;
+    return phase;
+  case MIGRATION_INPUT_PAUSED_MIGRATED:
+    return MIGRATION_PHASE_PAUSED_OUT;
+  case MIGRATION_INPUT_RESUMED_MIGRATED:
+    if (phase == MIGRATION_PHASE_PAUSED_OUT) {
+      *actions = MIGRATION_ACTION_ROLL_BACK | MIGRATION_ACTION_DROP_RECORD;
+      return MIGRATION_PHASE_RUNNING;
+    }
+    /* post-copy says RESUMED a second time at its end, when SetMetadata is allowed again */
+    *actions = MIGRATION_ACTION_ADOPT;
+    return phase;
+  case MIGRATION_INPUT_RESUMED:
+    *actions = MIGRATION_ACTION_DROP_RECORD;
+    return MIGRATION_PHASE_RUNNING;
+  case MIGRATION_INPUT_STOPPED_MIGRATED:
+    *actions = MIGRATION_ACTION_CONCLUDE_DEPARTURE | MIGRATION_ACTION_FORGET;
+    return MIGRATION_PHASE_ABSENT;
+  case MIGRATION_INPUT_STOPPED:
+  case MIGRATION_INPUT_NOT_LISTED:
+    *actions = MIGRATION_ACTION_FORGET;
+    return MIGRATION_PHASE_ABSENT;
+  case MIGRATION_INPUT_STARTED_MIGRATED:
+    /* it left and its STOPPED was lost: what we know belongs to a QEMU that is gone */
+    *actions = MIGRATION_ACTION_ANNOUNCE;
+    return MIGRATION_PHASE_INCOMING;
+  case MIGRATION_INPUT_STARTED:
+    *actions = MIGRATION_ACTION_ADOPT;
+    return MIGRATION_PHASE_RUNNING;
+  case MIGRATION_INPUT_LISTED:
+    *actions = MIGRATION_ACTION_ADOPT;
+    return phase;
+  case MIGRATION_INPUT_NONE:
+  case MIGRATION_INPUT_PAUSED:
+  case MIGRATION_INPUT_REPORT:
+  case MIGRATION_INPUT_RECORD:
+  case MIGRATION_INPUT_WITHDRAWN:
+  case MIGRATION_INPUT_COUNT:
+    break;
+  }
+  return phase;
+}
+
+/* The domain is on its way here. */
+static MigrationPhase
+step_arriving (MigrationPhase phase, MigrationInput input, guint *actions)
+{
+  switch (input) {
+  case MIGRATION_INPUT_RECORD:
+    if (phase == MIGRATION_PHASE_REPORTED)
+      return phase; /* the clocks run again: too late for another */
+    *actions = MIGRATION_ACTION_ARM;
+    return MIGRATION_PHASE_ARMED;
+  case MIGRATION_INPUT_REPORT:
+    *actions = MIGRATION_ACTION_KEEP_REPORT;
+    return MIGRATION_PHASE_REPORTED;
+  case MIGRATION_INPUT_WITHDRAWN:
+    if (phase != MIGRATION_PHASE_ARMED)
+      return phase;
+    *actions = MIGRATION_ACTION_DISARM;
+    return MIGRATION_PHASE_INCOMING;
+  case MIGRATION_INPUT_RESUMED_MIGRATED:
+  case MIGRATION_INPUT_RESUMED:
+    *actions = MIGRATION_ACTION_CONCLUDE_ARRIVAL | MIGRATION_ACTION_ADOPT;
+    return MIGRATION_PHASE_RUNNING;
+  case MIGRATION_INPUT_PAUSED:
+    /* migrate --suspend, or paused by hand before: a later resume must behave as stock */
+    *actions =
+      MIGRATION_ACTION_DISARM | MIGRATION_ACTION_CONCLUDE_ARRIVAL | MIGRATION_ACTION_ADOPT;
+    return MIGRATION_PHASE_RUNNING;
+  case MIGRATION_INPUT_STOPPED:
+  case MIGRATION_INPUT_STOPPED_MIGRATED:
+  case MIGRATION_INPUT_NOT_LISTED:
+    *actions = MIGRATION_ACTION_ABANDON_ARRIVAL | MIGRATION_ACTION_FORGET;
+    return MIGRATION_PHASE_ABSENT;
+  case MIGRATION_INPUT_STARTED:
+    *actions = MIGRATION_ACTION_ABANDON_ARRIVAL | MIGRATION_ACTION_ADOPT;
+    return MIGRATION_PHASE_RUNNING;
+  case MIGRATION_INPUT_NONE:
+  case MIGRATION_INPUT_LISTED:
+  case MIGRATION_INPUT_STARTED_MIGRATED:
+  case MIGRATION_INPUT_PAUSED_MIGRATED:
+  case MIGRATION_INPUT_LOCAL_RECORD: /* QEMU asks for the clock when it is made, too */
+  case MIGRATION_INPUT_CLAIMED:
+  case MIGRATION_INPUT_COUNT:
+    break;
+  }
+  return phase;
+}
+
+static MigrationPhase
+step_absent (MigrationInput input, guint *actions)
+{
+  switch (input) {
+  case MIGRATION_INPUT_STARTED_MIGRATED:
+    *actions = MIGRATION_ACTION_ANNOUNCE;
+    return MIGRATION_PHASE_INCOMING;
+  case MIGRATION_INPUT_LISTED:
+  case MIGRATION_INPUT_STARTED:
+  /* It runs here and its STARTED was lost. */
+  case MIGRATION_INPUT_PAUSED:
+  case MIGRATION_INPUT_RESUMED:
+  case MIGRATION_INPUT_RESUMED_MIGRATED:
+    *actions = MIGRATION_ACTION_ADOPT;
+    return MIGRATION_PHASE_RUNNING;
+  case MIGRATION_INPUT_PAUSED_MIGRATED:
+    *actions = MIGRATION_ACTION_ADOPT;
+    return MIGRATION_PHASE_PAUSED_OUT;
+  case MIGRATION_INPUT_NONE:
+  case MIGRATION_INPUT_NOT_LISTED:
+  case MIGRATION_INPUT_STOPPED_MIGRATED:
+  case MIGRATION_INPUT_STOPPED:
+  case MIGRATION_INPUT_LOCAL_RECORD:
+  case MIGRATION_INPUT_REPORT:
+  case MIGRATION_INPUT_CLAIMED:
+  case MIGRATION_INPUT_RECORD:
+  case MIGRATION_INPUT_WITHDRAWN:
+  case MIGRATION_INPUT_COUNT:
+    break;
+  }
+  return MIGRATION_PHASE_ABSENT;
+}
+
+/* public functions */
+
+MigrationInput
+migration_input_from_event (int event, int detail)
+{
+  switch (event) {
+  case VIR_DOMAIN_EVENT_STARTED:
+    return detail == VIR_DOMAIN_EVENT_STARTED_MIGRATED ? MIGRATION_INPUT_STARTED_MIGRATED
+                                                       : MIGRATION_INPUT_STARTED;
+  case VIR_DOMAIN_EVENT_SUSPENDED:
+    return detail == VIR_DOMAIN_EVENT_SUSPENDED_MIGRATED ||
+               detail == VIR_DOMAIN_EVENT_SUSPENDED_POSTCOPY
+             ? MIGRATION_INPUT_PAUSED_MIGRATED
+             : MIGRATION_INPUT_PAUSED;
+  case VIR_DOMAIN_EVENT_RESUMED:
+    return detail == VIR_DOMAIN_EVENT_RESUMED_MIGRATED ||
+               detail == VIR_DOMAIN_EVENT_RESUMED_POSTCOPY
+             ? MIGRATION_INPUT_RESUMED_MIGRATED
+             : MIGRATION_INPUT_RESUMED;
+  case VIR_DOMAIN_EVENT_STOPPED:
+    return detail == VIR_DOMAIN_EVENT_STOPPED_MIGRATED ? MIGRATION_INPUT_STOPPED_MIGRATED
+                                                       : MIGRATION_INPUT_STOPPED;
+  case VIR_DOMAIN_EVENT_CRASHED:
+  default:
+    /* CRASHED is followed by STOPPED when the VM is torn down; numbers of a newer libvirt and
+     * DEFINED, UNDEFINED, SHUTDOWN, PMSUSPENDED say nothing about clocks */
+    return MIGRATION_INPUT_NONE;
+  }
+}
+
+MigrationPhase
+migration_phase_step (MigrationPhase phase, MigrationInput input, guint *actions)
+{
+  *actions = 0;
+  switch (phase) {
+  case MIGRATION_PHASE_ABSENT:
+    return step_absent (input, actions);
+  case MIGRATION_PHASE_RUNNING:
+  case MIGRATION_PHASE_PAUSED_OUT:
+    return step_at_home (phase, input, actions);
+  case MIGRATION_PHASE_INCOMING:
+  case MIGRATION_PHASE_ARMED:
+  case MIGRATION_PHASE_REPORTED:
+    return step_arriving (phase, input, actions);
+  case MIGRATION_PHASE_COUNT:
+    break;
+  }
+  g_return_val_if_reached (phase);
+}
+
+const char *
+migration_phase_name (MigrationPhase phase)
+{
+  static const char *const names[] = {
+    "absent", "running", "paused-out", "incoming", "armed", "reported",
+  };
+
+  G_STATIC_ASSERT (G_N_ELEMENTS (names) == MIGRATION_PHASE_COUNT);
+  g_return_val_if_fail ((guint) phase < MIGRATION_PHASE_COUNT, "unknown");
+  return names[phase];
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * migration-phase - the state machine of one domain on one host, without any doing
+ *
+ * libvirt's events are ambiguous on their own (SUSPENDED/MIGRATED and RESUMED/MIGRATED happen on both
+ * hosts, and on a cancelled migration), may come twice, and may be lost while libvirtd restarts. What
+ * they mean follows from the phase. A step has no side effects: it names the actions, guest.c does
+ * them.
+ */
+
+#include <glib.h>
+
+typedef enum {
+  MIGRATION_PHASE_ABSENT,     /* does not run here, as far as is known */
+  MIGRATION_PHASE_RUNNING,    /* lives here; may be leaving without our knowing */
+  MIGRATION_PHASE_PAUSED_OUT, /* vCPUs stopped during an outgoing job: not yet a commitment */
+  MIGRATION_PHASE_INCOMING,   /* on its way here; no record yet */
+  MIGRATION_PHASE_ARMED,      /* the helper here has a fix-up */
+  MIGRATION_PHASE_REPORTED,   /* the helper said what it did; libvirt has not said RESUMED yet */
+  MIGRATION_PHASE_COUNT,
+} MigrationPhase;
+
+typedef enum {
+  MIGRATION_INPUT_NONE, /* an event that means nothing here */
+  /* from libvirt */
+  MIGRATION_INPUT_LISTED,           /* seen running when the watch was primed */
+  MIGRATION_INPUT_NOT_LISTED,       /* known, and not seen then */
+  MIGRATION_INPUT_STARTED,          /* booted, restored, reverted */
+  MIGRATION_INPUT_STARTED_MIGRATED, /* end of Prepare on the destination */
+  MIGRATION_INPUT_PAUSED_MIGRATED,  /* vCPUs stopped during an outgoing job */
+  MIGRATION_INPUT_PAUSED,
+  MIGRATION_INPUT_RESUMED_MIGRATED,
+  MIGRATION_INPUT_RESUMED,
+  MIGRATION_INPUT_STOPPED_MIGRATED,
+  MIGRATION_INPUT_STOPPED,
+  /* from the helper of this host's QEMU */
+  MIGRATION_INPUT_LOCAL_RECORD,
+  MIGRATION_INPUT_REPORT,
+  /* from the peer */
+  MIGRATION_INPUT_CLAIMED,   /* on the source: a destination presented the ticket */
+  MIGRATION_INPUT_RECORD,    /* on the destination */
+  MIGRATION_INPUT_WITHDRAWN, /* on the destination */
+  MIGRATION_INPUT_COUNT,
+} MigrationInput;
+
+typedef enum {
+  /* see that its helper is found and its metadata holds our source element; again does no harm */
+  MIGRATION_ACTION_ADOPT = 1 << 0,
+  MIGRATION_ACTION_FORGET = 1 << 1, /* let go of everything about the domain */
+  /* source */
+  MIGRATION_ACTION_KEEP_RECORD = 1 << 2,
+  MIGRATION_ACTION_PUSH_RECORD = 1 << 3,
+  MIGRATION_ACTION_DROP_RECORD = 1 << 4,
+  MIGRATION_ACTION_ROLL_BACK = 1 << 5, /* tell the peer that the guest stays */
+  MIGRATION_ACTION_CONCLUDE_DEPARTURE = 1 << 6,
+  /* destination */
+  MIGRATION_ACTION_ANNOUNCE = 1 << 7, /* tell the helper, find the peer, claim */
+  MIGRATION_ACTION_ARM = 1 << 8,      /* hand the record to the helper */
+  MIGRATION_ACTION_DISARM = 1 << 9,  /* take INCOMING and the fix-up back from the helper */
+  MIGRATION_ACTION_KEEP_REPORT = 1 << 10,
+  MIGRATION_ACTION_CONCLUDE_ARRIVAL = 1 << 11,
+  MIGRATION_ACTION_ABANDON_ARRIVAL = 1 << 12,
+} MigrationAction;
+
+/* What virDomainEventType @event with @detail means (include/libvirt/libvirt-domain.h). */
+MigrationInput migration_input_from_event (int event, int detail);
+
+/* The phase after @input in @phase; *@actions is what has to be done: of the source first, of the
+ * destination next, ADOPT and FORGET last. */
+MigrationPhase migration_phase_step (MigrationPhase phase, MigrationInput input, guint *actions);
+
+const char *migration_phase_name (MigrationPhase phase);

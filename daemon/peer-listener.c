@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "peer-listener.h"
+
+#include "error.h"
+
+struct _PeerListener {
+  GObject parent_instance;
+
+  /* what every connection gets */
+  GTlsCertificate *certificate;
+  PeerTicketLookup lookup;
+  gpointer lookup_data;
+  guint claim_ms;
+
+  GSocketService *service;  /* NULL while not listening */
+  uint16_t port;
+
+  /* of PeerConnection, oldest first, each owned by the queue it is in */
+  GQueue strangers;
+  GQueue claimed;
+};
+
+enum {
+  PROP_0,
+  PROP_CLAIM_MS,
+};
+
+enum {
+  SIGNAL_CLAIMED,
+  SIGNAL_GONE,
+  SIGNAL_REFUSED,
+  SIGNAL_COUNT,
+};
+
+static guint signals[SIGNAL_COUNT];
+
+G_DEFINE_FINAL_TYPE (PeerListener, peer_listener, G_TYPE_OBJECT)
+
+/* internal methods */
+
+static guint
+count_strangers_from (PeerListener *self, const char *address)
+{
+  guint count = 0;
+
+  for (GList *l = self->strangers.head; l != NULL; l = l->next)
+    count += g_str_equal (peer_connection_get_address (l->data), address);
+  return count;
+}
+
+/*
+ * The connections that serve @domain, each with a reference of its own: sending to one may find it
+ * closed, and takes it off the queue then.
+ */
+static GPtrArray *
+list_claimants (PeerListener *self, const char *domain)
+{
+  GPtrArray *claimants = g_ptr_array_new_with_free_func (g_object_unref);
+
+  for (GList *l = self->claimed.head; l != NULL; l = l->next) {
+    if (g_str_equal (peer_connection_get_domain (l->data), domain))
+      g_ptr_array_add (claimants, g_object_ref (l->data));
+  }
+  return claimants;
+}
+
+static void
+close_all (GQueue *connections)
+{
+  PeerConnection *connection;
+
+  /* "closed" takes it off the queue */
+  while ((connection = g_queue_peek_head (connections)) != NULL)
+    peer_connection_close (connection);
+}
+
+static void
+refuse (PeerListener *self, const char *address, const char *why)
+{
+  g_autoptr (GError) error
+      = g_error_new (CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_FAILED,
+                     "refused a connection from %s: %s", address, why);
+
+  g_signal_emit (self, signals[SIGNAL_REFUSED], 0, error);
+}
+
+/* callbacks and signals */
+
+static void
+on_connection_claimed (PeerConnection *connection, gpointer user_data)
+{
+  PeerListener *self = user_data;
+
+  g_queue_remove (&self->strangers, connection);
+  g_queue_push_tail (&self->claimed, connection);
+  if (self->claimed.length > PEER_LISTENER_CLAIMED_MAX) {
+    refuse (self, peer_connection_get_address (connection), "too many peers with a claim");
+    peer_connection_close (connection);
+    return;
+  }
+  g_signal_emit (self, signals[SIGNAL_CLAIMED], 0, peer_connection_get_domain (connection),
+                 peer_connection_get_address (connection));
+}
+
+static void
+on_connection_closed (PeerConnection *connection, const GError *error, gpointer user_data)
+{
+  PeerListener *self = user_data;
+  g_autoptr (PeerConnection) owned = connection;
+
+  if (g_queue_remove (&self->strangers, connection)) {
+    g_signal_emit (self, signals[SIGNAL_REFUSED], 0, error);
+  } else if (g_queue_remove (&self->claimed, connection)) {
+    g_signal_emit (self, signals[SIGNAL_GONE], 0, peer_connection_get_domain (connection),
+                   peer_connection_get_address (connection));
+  }
+}
+
+static gboolean
+on_incoming (GSocketService *service, GSocketConnection *socket, GObject *source,
+             gpointer user_data)
+{
+  PeerListener *self = user_data;
+  PeerConnection *connection = peer_connection_new (socket, self->lookup, self->lookup_data);
+  const char *address = peer_connection_get_address (connection);
+
+  if (count_strangers_from (self, address) >= PEER_LISTENER_STRANGERS_PER_ADDRESS) {
+    refuse (self, address, "too many connections from there without a claim");
+    (void) g_io_stream_close (G_IO_STREAM (socket), NULL, NULL);
+    g_object_unref (connection);
+    return TRUE;
+  }
+  if (self->strangers.length >= PEER_LISTENER_STRANGERS_MAX)
+    peer_connection_close (g_queue_peek_head (&self->strangers));
+
+  g_queue_push_tail (&self->strangers, connection);
+  g_signal_connect_object (connection, "claimed", G_CALLBACK (on_connection_claimed), self, 0);
+  g_signal_connect_object (connection, "closed", G_CALLBACK (on_connection_closed), self, 0);
+  peer_connection_start (connection, self->certificate, self->claim_ms);
+  return TRUE;
+}
+
+/* GObject */
+
+static void
+peer_listener_set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
+{
+  PeerListener *self = PEER_LISTENER (object);
+
+  switch (id) {
+    case PROP_CLAIM_MS:
+      self->claim_ms = g_value_get_uint (value);
+      break;
+    default:
+      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+  }
+}
+
+static void
+peer_listener_dispose (GObject *object)
+{
+  PeerListener *self = PEER_LISTENER (object);
+
+  peer_listener_stop (self);
+  g_clear_object (&self->certificate);
+  G_OBJECT_CLASS (peer_listener_parent_class)->dispose (object);
+}
+
+static void
+peer_listener_class_init (PeerListenerClass *klass)
+{
+  GObjectClass *object_class = G_OBJECT_CLASS (klass);
+
+  object_class->set_property = peer_listener_set_property;
+  object_class->dispose = peer_listener_dispose;
+
+  g_object_class_install_property (
+      object_class, PROP_CLAIM_MS,
+      g_param_spec_uint ("claim-ms", NULL, NULL, 1, G_MAXINT, PEER_LISTENER_CLAIM_MS,
+                         G_PARAM_WRITABLE | G_PARAM_CONSTRUCT | G_PARAM_STATIC_STRINGS));
+
+  signals[SIGNAL_CLAIMED] = g_signal_new ("claimed", PEER_TYPE_LISTENER, G_SIGNAL_RUN_LAST, 0, NULL,
+                                          NULL, NULL, G_TYPE_NONE, 2, G_TYPE_STRING, G_TYPE_STRING);
+  signals[SIGNAL_GONE] = g_signal_new ("gone", PEER_TYPE_LISTENER, G_SIGNAL_RUN_LAST, 0, NULL, NULL,
+                                       NULL, G_TYPE_NONE, 2, G_TYPE_STRING, G_TYPE_STRING);
+  signals[SIGNAL_REFUSED] = g_signal_new ("refused", PEER_TYPE_LISTENER, G_SIGNAL_RUN_LAST, 0, NULL,
+                                          NULL, NULL, G_TYPE_NONE, 1, G_TYPE_ERROR);
+}
+
+static void
+peer_listener_init (PeerListener *self)
+{
+  g_queue_init (&self->strangers);
+  g_queue_init (&self->claimed);
+}
+
+/* public methods */
+
+PeerListener *
+peer_listener_new (GTlsCertificate *certificate, PeerTicketLookup lookup, gpointer lookup_data)
+{
+  PeerListener *self = g_object_new (PEER_TYPE_LISTENER, NULL);
+
+  self->certificate = g_object_ref (certificate);
+  self->lookup = lookup;
+  self->lookup_data = lookup_data;
+  return self;
+}
+
+bool
+peer_listener_start (PeerListener *self, const char *address, uint16_t port, GError **error)
+{
+  g_autoptr (GSocketService) service = g_socket_service_new ();
+  GSocketListener *listener = G_SOCKET_LISTENER (service);
+  g_autoptr (GSocketAddress) wanted = NULL;
+  g_autoptr (GSocketAddress) effective = NULL;
+  uint16_t wanted_port = port;
+
+  g_return_val_if_fail (self->service == NULL, false);
+  g_return_val_if_fail (error == NULL || *error == NULL, false);
+
+  if (address != NULL) {
+    wanted = g_inet_socket_address_new_from_string (address, port);
+    if (wanted == NULL) {
+      g_set_error (error, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_FAILED,
+                   "cannot listen for other hosts: \"%s\" is not an IP address", address);
+      return false;
+    }
+    if (g_socket_listener_add_address (listener, wanted, G_SOCKET_TYPE_STREAM,
+                                       G_SOCKET_PROTOCOL_TCP, NULL, &effective, error))
+      port = g_inet_socket_address_get_port (G_INET_SOCKET_ADDRESS (effective));
+    else
+      port = 0;
+  } else if (port == 0) {
+    port = g_socket_listener_add_any_inet_port (listener, NULL, error);
+  } else if (!g_socket_listener_add_inet_port (listener, port, NULL, error)) {
+    port = 0;
+  }
+  if (port == 0) {
+    g_prefix_error (error, "cannot listen for other hosts at %s, port %u: ",
+                    address == NULL ? "any address" : address, wanted_port);
+    return false;
+  }
+
+  g_signal_connect_object (service, "incoming", G_CALLBACK (on_incoming), self, 0);
+  g_socket_service_start (service);
+  self->service = g_steal_pointer (&service);
+  self->port = port;
+  return true;
+}
+
+void
+peer_listener_stop (PeerListener *self)
+{
+  if (self->service != NULL) {
+    g_socket_service_stop (self->service);
+    g_socket_listener_close (G_SOCKET_LISTENER (self->service));
+    g_clear_object (&self->service);
+    self->port = 0;
+  }
+  close_all (&self->strangers);
+  close_all (&self->claimed);
+}
+
+uint16_t
+peer_listener_get_port (PeerListener *self)
+{
+  return self->port;
+}
+
+guint
+peer_listener_push_record (PeerListener *self, const char *domain, GBytes *record)
+{
+  g_autoptr (GPtrArray) claimants = list_claimants (self, domain);
+
+  for (guint i = 0; i < claimants->len; i++)
+    peer_connection_push_record (claimants->pdata[i], record);
+  return claimants->len;
+}
+
+void
+peer_listener_withdraw (PeerListener *self, const char *domain, const char *reason)
+{
+  g_autoptr (GPtrArray) claimants = list_claimants (self, domain);
+
+  for (guint i = 0; i < claimants->len; i++)
+    peer_connection_withdraw (claimants->pdata[i], reason);
+}
+
+void
+peer_listener_release (PeerListener *self, const char *domain)
+{
+  g_autoptr (GPtrArray) claimants = list_claimants (self, domain);
+
+  for (guint i = 0; i < claimants->len; i++)
+    peer_connection_close (claimants->pdata[i]);
+}

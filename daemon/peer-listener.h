@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "peer-connection.h"
+
+#include <gio/gio.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/*
+ * PeerListener - where destination hosts fetch the records of this host's domains
+ *
+ * What strangers can take up is bounded: each has PEER_LISTENER_CLAIM_MS to show a ticket, there
+ * are PEER_LISTENER_STRANGERS_MAX of them at most (a new one pushes out the oldest, so that a flood
+ * cannot keep out a peer that claims at once) and PEER_LISTENER_STRANGERS_PER_ADDRESS from one
+ * address (more are refused). Peers with a ticket count apart, PEER_LISTENER_CLAIMED_MAX.
+ */
+
+#define PEER_LISTENER_CLAIM_MS              5000
+#define PEER_LISTENER_STRANGERS_MAX         128
+#define PEER_LISTENER_STRANGERS_PER_ADDRESS 64
+#define PEER_LISTENER_CLAIMED_MAX           512
+
+#define PEER_TYPE_LISTENER (peer_listener_get_type ())
+G_DECLARE_FINAL_TYPE (PeerListener, peer_listener, PEER, LISTENER, GObject)
+
+/*
+ * A listener that shows @certificate (identity_load()) and asks @lookup for tickets. Set the
+ * property "claim-ms" to give strangers another time than PEER_LISTENER_CLAIM_MS.
+ *
+ * Signals:
+ *   "claimed" (const char *domain, const char *address)  a peer claimed a domain; the newest record,
+ *       if there is one, should be pushed from the handler. The same domain can be claimed again.
+ *   "gone" (const char *domain, const char *address)     a peer that had claimed it went away
+ *   "refused" (const GError *error)  a stranger failed, message ready for the journal
+ */
+PeerListener *peer_listener_new (GTlsCertificate *certificate, PeerTicketLookup lookup,
+                                 gpointer lookup_data);
+
+/*
+ * Listen at @address, an IP address or NULL for all of this host; @port 0 takes any free one.
+ * Fails, naming both, if the address is not one or is not to be had.
+ */
+bool peer_listener_start (PeerListener *self, const char *address, uint16_t port, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
+
+/* Stop listening and close every connection; "gone" is emitted for those with a claim. */
+void peer_listener_stop (PeerListener *self);
+
+/* The port that start() got, 0 while not listening. */
+uint16_t peer_listener_get_port (PeerListener *self);
+
+/* Send a record to every peer that has claimed @domain. Returns how many those are. */
+guint peer_listener_push_record (PeerListener *self, const char *domain, GBytes *record);
+
+/* Tell them to forget the record; @reason is a lower-case word such as "rolled-back". */
+void peer_listener_withdraw (PeerListener *self, const char *domain, const char *reason);
+
+/* Close the connections of those that have claimed @domain: the domain is no longer here. */
+void peer_listener_release (PeerListener *self, const char *domain);

@@ -1,0 +1,603 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "peer-session.h"
+
+#include "clock-record.h"
+#include "error.h"
+#include "identity.h"
+#include "names.h"
+#include "peer-bus.h"
+#include "peer-stream.h"
+
+#include <string.h>
+
+/* The largest record, and what D-Bus puts around it. */
+#define MESSAGE_MAX_BYTES (CLOCK_RECORD_SIZE_MAX + 4096)
+
+/*
+ * Comparing clocks: enough round trips at once to meet one without a delay, then a few at a time,
+ * so often that the drift allowance in between stays below what a network adds anyway.
+ */
+#define SAMPLES_FIRST     32
+#define SAMPLES_LATER     4
+#define SAMPLES_PAUSE_MS  250
+#define SAMPLE_TIMEOUT_MS 5000
+
+struct _PeerSession {
+  GObject parent_instance;
+
+  /* whom to ask for what */
+  char *address;
+  uint16_t port;
+  char *pin;
+  char *domain;
+  char *ticket;
+
+  /* opening */
+  guint open_ms;
+  GTask *open_task;          /* until the claim is answered */
+  const char *open_step;     /* what is being done, for messages */
+  GBytes *early_record;      /* came before the answer to the claim was seen here */
+  guint deadline_id;
+  gulong cancelled_id;
+  GCancellable *cancellable; /* of every step, and of the calls later */
+
+  /* transport, outermost last */
+  GSocketConnection *socket;
+  GTlsConnection *tls;
+  GDBusConnection *bus;
+  BusPeer *proxy;
+
+  /* comparing clocks */
+  HostClockState remote_clock;
+  ClockOffset offset;
+  guint samples_wanted;      /* still to take before the next pause */
+  guint samples;
+  guint steps;
+  guint pause_id;
+  int64_t sent_ns;
+  int64_t round_trip_ns;
+};
+
+enum {
+  PROP_0,
+  PROP_OPEN_MS,
+};
+
+enum {
+  SIGNAL_RECORD,
+  SIGNAL_WITHDRAWN,
+  SIGNAL_CLOSED,
+  SIGNAL_COUNT,
+};
+
+static guint signals[SIGNAL_COUNT];
+
+/* callbacks and signals */
+static void on_sample (GObject *source, GAsyncResult *result, gpointer user_data);
+
+G_DEFINE_FINAL_TYPE (PeerSession, peer_session, G_TYPE_OBJECT)
+
+/* internal methods */
+
+/* Let go of the connection; what is still under way finds its cancellable cancelled. */
+static void
+session_disconnect (PeerSession *self)
+{
+  g_clear_handle_id (&self->deadline_id, g_source_remove);
+  g_clear_handle_id (&self->pause_id, g_source_remove);
+  g_cancellable_cancel (self->cancellable);
+  if (self->proxy != NULL)
+    g_signal_handlers_disconnect_by_data (self->proxy, self);
+  if (self->bus != NULL) {
+    g_signal_handlers_disconnect_by_data (self->bus, self);
+    if (!g_dbus_connection_is_closed (self->bus))
+      g_dbus_connection_close (self->bus, NULL, NULL, NULL);
+  }
+  g_clear_object (&self->proxy);
+  g_clear_object (&self->bus);
+  if (self->tls != NULL)
+    g_signal_handlers_disconnect_by_data (self->tls, self);
+  g_clear_object (&self->tls);
+  g_clear_object (&self->socket);
+}
+
+/* Take the task of opening, so that nobody completes it twice. */
+static GTask *
+session_steal_open_task (PeerSession *self)
+{
+  GTask *task = g_steal_pointer (&self->open_task);
+
+  if (task != NULL && self->cancelled_id != 0) {
+    /* g_cancellable_disconnect() waits for the handler, and this may be called from it */
+    g_signal_handler_disconnect (g_task_get_cancellable (task), self->cancelled_id);
+    self->cancelled_id = 0;
+  }
+  return task;
+}
+
+/* Fail whatever the session is doing: opening, or being open. Takes @error. */
+static void
+session_fail (PeerSession *self, GError *error)
+{
+  g_autoptr (PeerSession) keep = g_object_ref (self);
+  g_autoptr (GError) owned = error;
+  g_autoptr (GTask) task = session_steal_open_task (self);
+  bool was_open = task == NULL && self->bus != NULL;
+
+  if (task != NULL)
+    g_prefix_error (&owned, "cannot %s %s, port %u: ", self->open_step, self->address, self->port);
+  session_disconnect (self);
+  if (task != NULL)
+    g_task_return_error (task, g_steal_pointer (&owned));
+  else if (was_open)
+    g_signal_emit (self, signals[SIGNAL_CLOSED], 0, owned);
+}
+
+/*
+ * The only question asked of a certificate, with or without complaints of GIO about it: is it the
+ * key that libvirt announced.
+ */
+static bool
+session_check_certificate (PeerSession *self, GTlsCertificate *certificate, GError **error)
+{
+  g_autofree char *pin = identity_pin (certificate, error);
+
+  if (pin == NULL)
+    return false;
+  if (g_str_equal (pin, self->pin))
+    return true;
+  g_set_error (error, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_WRONG_KEY,
+               "its key is %s, and the domain's metadata says %s", pin, self->pin);
+  return false;
+}
+
+/* clocks */
+
+static void
+session_take_sample (PeerSession *self)
+{
+  self->samples_wanted--;
+  self->sent_ns = host_clock_monotonic_ns ();
+  g_dbus_connection_call (self->bus, NULL, CLOCKFERRY_PEER_PATH, bus_peer_interface_info ()->name,
+                          "Time", NULL, G_VARIANT_TYPE ("(x)"), G_DBUS_CALL_FLAGS_NONE,
+                          SAMPLE_TIMEOUT_MS, self->cancellable, on_sample, g_object_ref (self));
+}
+
+static gboolean
+on_pause_over (gpointer user_data)
+{
+  PeerSession *self = user_data;
+
+  self->pause_id = 0;
+  self->samples_wanted = SAMPLES_LATER;
+  session_take_sample (self);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+on_sample (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  ClockSample sample = { .received_ns = host_clock_monotonic_ns () };
+  g_autoptr (PeerSession) self = user_data;
+  g_autoptr (GVariant) reply = NULL;
+  GError *error = NULL;
+  gint64 remote_ns;
+
+  reply = g_dbus_connection_call_finish (G_DBUS_CONNECTION (source), result, &error);
+  if (self->bus == NULL) {
+    g_clear_error (&error);
+    return;
+  }
+  if (reply == NULL) {
+    g_prefix_error (&error, "%s does not tell its time: ", self->address);
+    session_fail (self, error);
+    return;
+  }
+
+  g_variant_get (reply, "(x)", &remote_ns);
+  sample.sent_ns = self->sent_ns;
+  sample.remote_ns = remote_ns;
+  if (!clock_sample_is_plausible (&sample)) {
+    session_fail (self, g_error_new (CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_BAD_MESSAGE,
+                                     "%s says that its time is %" G_GINT64_FORMAT " ns",
+                                     self->address, remote_ns));
+    return;
+  }
+  self->samples++;
+  if (!clock_offset_add (&self->offset, &sample))
+    self->steps++;
+  if (self->round_trip_ns == 0 || sample.received_ns - sample.sent_ns < self->round_trip_ns)
+    self->round_trip_ns = sample.received_ns - sample.sent_ns;
+
+  if (self->samples_wanted > 0)
+    session_take_sample (self);
+  else
+    self->pause_id = g_timeout_add (SAMPLES_PAUSE_MS, on_pause_over, self);
+}
+
+/* callbacks and signals */
+
+static void
+on_record (BusPeer *proxy, const char *domain, GVariant *record, gpointer user_data)
+{
+  PeerSession *self = user_data;
+  g_autoptr (GBytes) bytes = NULL;
+  enum clock_record_error judgement;
+  gconstpointer data;
+  gsize size;
+
+  data = g_variant_get_fixed_array (record, &size, 1);
+  /* a copy, as the bytes inside a message are not aligned */
+  bytes = g_bytes_new (data, size);
+  judgement = clock_record_check (g_bytes_get_data (bytes, NULL), size);
+  if (judgement != CLOCK_RECORD_OK || !g_str_equal (domain, self->domain)) {
+    session_fail (self, g_error_new (CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_BAD_MESSAGE,
+                                     "%s sent a bad record: %s", self->address,
+                                     judgement == CLOCK_RECORD_OK
+                                         ? "of another domain"
+                                         : clock_record_error_name (judgement)));
+    return;
+  }
+  if (self->open_task != NULL) {
+    g_clear_pointer (&self->early_record, g_bytes_unref);
+    self->early_record = g_steal_pointer (&bytes);
+    return;
+  }
+  g_signal_emit (self, signals[SIGNAL_RECORD], 0, bytes);
+}
+
+static void
+on_withdrawn (BusPeer *proxy, const char *domain, const char *reason, gpointer user_data)
+{
+  PeerSession *self = user_data;
+
+  g_clear_pointer (&self->early_record, g_bytes_unref);
+  if (g_str_equal (domain, self->domain) && self->open_task == NULL)
+    g_signal_emit (self, signals[SIGNAL_WITHDRAWN], 0, reason);
+}
+
+static void
+on_bus_closed (GDBusConnection *bus, gboolean vanished, GError *error, gpointer user_data)
+{
+  PeerSession *self = user_data;
+
+  session_fail (self,
+                g_error_new (error != NULL ? error->domain : G_IO_ERROR,
+                             error != NULL ? error->code : G_IO_ERROR_CLOSED,
+                             "%s closed the connection: %s", self->address,
+                             error != NULL ? error->message : "end of stream"));
+}
+
+static gboolean
+on_deadline (gpointer user_data)
+{
+  PeerSession *self = user_data;
+
+  self->deadline_id = 0;
+  session_fail (self, g_error_new (CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_TIMED_OUT,
+                                   "no answer within %u ms", self->open_ms));
+  return G_SOURCE_REMOVE;
+}
+
+static void
+on_cancelled (GCancellable *cancellable, gpointer user_data)
+{
+  session_fail (user_data, g_error_new (G_IO_ERROR, G_IO_ERROR_CANCELLED, "cancelled"));
+}
+
+static gboolean
+on_accept_certificate (GTlsConnection *tls, GTlsCertificate *certificate,
+                       GTlsCertificateFlags complaints, gpointer user_data)
+{
+  g_autoptr (GError) error = NULL;
+
+  /* GIO has no room for a reason here; on_handshake_done() finds it once more */
+  return session_check_certificate (user_data, certificate, &error);
+}
+
+/* the steps to a claim */
+
+static void
+on_claimed (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  g_autoptr (PeerSession) self = user_data;
+  g_autoptr (GTask) task = NULL;
+  g_autoptr (GBytes) record = NULL;
+  GError *error = NULL;
+  gboolean synchronised;
+  guint64 max_error_us;
+  bool done = bus_peer_call_claim_finish (BUS_PEER (source), &synchronised, &max_error_us, result,
+                                          &error);
+
+  if (self->open_task == NULL) {
+    g_clear_error (&error);
+    return;
+  }
+  if (!done) {
+    g_dbus_error_strip_remote_error (error);
+    session_fail (self, error);
+    return;
+  }
+
+  g_clear_handle_id (&self->deadline_id, g_source_remove);
+  self->remote_clock.synchronised = synchronised;
+  self->remote_clock.max_error_us = MIN (max_error_us, HOST_CLOCK_MAX_ERROR_US);
+  self->samples_wanted = SAMPLES_FIRST;
+  session_take_sample (self);
+
+  task = session_steal_open_task (self);
+  g_task_return_boolean (task, TRUE);
+  record = g_steal_pointer (&self->early_record);
+  if (record != NULL && self->bus != NULL)
+    g_signal_emit (self, signals[SIGNAL_RECORD], 0, record);
+}
+
+static void
+on_bus_ready (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  g_autoptr (PeerSession) self = user_data;
+  g_autoptr (GDBusConnection) bus = NULL;
+  GError *error = NULL;
+
+  bus = g_dbus_connection_new_finish (result, &error);
+  if (self->open_task == NULL) {
+    g_clear_error (&error);
+    if (bus != NULL)
+      g_dbus_connection_close (bus, NULL, NULL, NULL);
+    return;
+  }
+  if (bus == NULL) {
+    session_fail (self, error);
+    return;
+  }
+
+  self->bus = g_steal_pointer (&bus);
+  g_signal_connect (self->bus, "closed", G_CALLBACK (on_bus_closed), self);
+  /* no name and no properties: nothing is sent, so this cannot block */
+  self->proxy = bus_peer_proxy_new_sync (self->bus, G_DBUS_PROXY_FLAGS_DO_NOT_LOAD_PROPERTIES, NULL,
+                                         CLOCKFERRY_PEER_PATH, NULL, &error);
+  if (self->proxy == NULL) {
+    session_fail (self, error);
+    return;
+  }
+  g_signal_connect (self->proxy, "record", G_CALLBACK (on_record), self);
+  g_signal_connect (self->proxy, "withdrawn", G_CALLBACK (on_withdrawn), self);
+  self->open_step = "claim the domain from";
+  bus_peer_call_claim (self->proxy, self->domain, self->ticket, self->cancellable, on_claimed,
+                       g_object_ref (self));
+  g_dbus_connection_start_message_processing (self->bus);
+}
+
+static void
+on_handshake_done (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  g_autoptr (PeerSession) self = user_data;
+  g_autoptr (GIOStream) stream = NULL;
+  g_autoptr (GError) tls_error = NULL;
+  GError *error = NULL;
+  GTlsCertificate *certificate;
+  bool done = g_tls_connection_handshake_finish (G_TLS_CONNECTION (source), result, &tls_error);
+
+  if (self->open_task == NULL)
+    return;
+
+  /*
+   * Asked again even after success: with a certificate that some database vouches for, GIO would
+   * not have asked on_accept_certificate().
+   */
+  certificate = g_tls_connection_get_peer_certificate (self->tls);
+  if (certificate != NULL && !session_check_certificate (self, certificate, &error)) {
+    session_fail (self, error);
+    return;
+  }
+  if (!done) {
+    session_fail (self, g_steal_pointer (&tls_error));
+    return;
+  }
+  if (certificate == NULL
+      || g_tls_connection_get_protocol_version (self->tls) != G_TLS_PROTOCOL_VERSION_TLS_1_3) {
+    session_fail (self, g_error_new (CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_BAD_MESSAGE,
+                                     "it does not speak TLS 1.3 with a certificate"));
+    return;
+  }
+
+  stream = peer_stream_new (G_IO_STREAM (self->tls), MESSAGE_MAX_BYTES);
+  g_dbus_connection_new (stream, NULL, G_DBUS_CONNECTION_FLAGS_DELAY_MESSAGE_PROCESSING, NULL,
+                         self->cancellable, on_bus_ready, g_object_ref (self));
+}
+
+static void
+on_connected (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  g_autoptr (PeerSession) self = user_data;
+  g_autoptr (GSocketConnection) socket = NULL;
+  GError *error = NULL;
+
+  socket = g_socket_client_connect_finish (G_SOCKET_CLIENT (source), result, &error);
+  if (self->open_task == NULL) {
+    g_clear_error (&error);
+    return;
+  }
+  if (socket == NULL) {
+    session_fail (self, error);
+    return;
+  }
+
+  self->socket = g_steal_pointer (&socket);
+  peer_stream_tune_socket (g_socket_connection_get_socket (self->socket));
+  self->tls = G_TLS_CONNECTION (
+      g_tls_client_connection_new (G_IO_STREAM (self->socket), NULL, &error));
+  if (self->tls == NULL) {
+    session_fail (self, error);
+    return;
+  }
+  /* no authority at all, least of all the system's: every certificate comes to our question */
+  g_tls_connection_set_database (self->tls, NULL);
+  g_signal_connect (self->tls, "accept-certificate", G_CALLBACK (on_accept_certificate), self);
+  self->open_step = "verify";
+  g_tls_connection_handshake_async (self->tls, G_PRIORITY_DEFAULT, self->cancellable,
+                                    on_handshake_done, g_object_ref (self));
+}
+
+/* GObject */
+
+static void
+peer_session_set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
+{
+  PeerSession *self = PEER_SESSION (object);
+
+  switch (id) {
+    case PROP_OPEN_MS:
+      self->open_ms = g_value_get_uint (value);
+      break;
+    default:
+      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+  }
+}
+
+static void
+peer_session_dispose (GObject *object)
+{
+  /* opening holds a reference, so no task is left here */
+  session_disconnect (PEER_SESSION (object));
+  G_OBJECT_CLASS (peer_session_parent_class)->dispose (object);
+}
+
+static void
+peer_session_finalize (GObject *object)
+{
+  PeerSession *self = PEER_SESSION (object);
+
+  g_clear_object (&self->cancellable);
+  g_clear_pointer (&self->early_record, g_bytes_unref);
+  g_free (self->address);
+  g_free (self->pin);
+  g_free (self->domain);
+  g_free (self->ticket);
+  G_OBJECT_CLASS (peer_session_parent_class)->finalize (object);
+}
+
+static void
+peer_session_class_init (PeerSessionClass *klass)
+{
+  GObjectClass *object_class = G_OBJECT_CLASS (klass);
+
+  object_class->set_property = peer_session_set_property;
+  object_class->dispose = peer_session_dispose;
+  object_class->finalize = peer_session_finalize;
+
+  g_object_class_install_property (
+      object_class, PROP_OPEN_MS,
+      g_param_spec_uint ("open-ms", NULL, NULL, 1, G_MAXINT, PEER_SESSION_OPEN_MS,
+                         G_PARAM_WRITABLE | G_PARAM_CONSTRUCT | G_PARAM_STATIC_STRINGS));
+
+  signals[SIGNAL_RECORD] = g_signal_new ("record", PEER_TYPE_SESSION, G_SIGNAL_RUN_LAST, 0, NULL,
+                                         NULL, NULL, G_TYPE_NONE, 1, G_TYPE_BYTES);
+  signals[SIGNAL_WITHDRAWN] = g_signal_new ("withdrawn", PEER_TYPE_SESSION, G_SIGNAL_RUN_LAST, 0,
+                                            NULL, NULL, NULL, G_TYPE_NONE, 1, G_TYPE_STRING);
+  signals[SIGNAL_CLOSED] = g_signal_new ("closed", PEER_TYPE_SESSION, G_SIGNAL_RUN_LAST, 0, NULL,
+                                         NULL, NULL, G_TYPE_NONE, 1, G_TYPE_ERROR);
+
+  /* so that GDBus turns the source's refusals into our codes */
+  (void) clockferry_error_quark ();
+}
+
+static void
+peer_session_init (PeerSession *self)
+{
+  self->cancellable = g_cancellable_new ();
+}
+
+/* public methods */
+
+PeerSession *
+peer_session_new (const PeerAnnouncement *announcement)
+{
+  PeerSession *self = g_object_new (PEER_TYPE_SESSION, NULL);
+
+  self->address = g_strdup (announcement->address);
+  self->port = announcement->port;
+  self->pin = g_strdup (announcement->pin);
+  self->domain = g_strdup (announcement->domain);
+  self->ticket = g_strdup (announcement->ticket);
+  return self;
+}
+
+void
+peer_session_open_async (PeerSession *self, GCancellable *cancellable,
+                         GAsyncReadyCallback callback, gpointer user_data)
+{
+  g_autoptr (GSocketClient) client = g_socket_client_new ();
+  g_autoptr (GSocketConnectable) place = g_network_address_new (self->address, self->port);
+
+  g_return_if_fail (self->open_task == NULL && self->socket == NULL);
+
+  self->open_task = g_task_new (self, cancellable, callback, user_data);
+  g_task_set_source_tag (self->open_task, peer_session_open_async);
+  g_task_set_check_cancellable (self->open_task, FALSE);
+  self->open_step = "connect to";
+  self->deadline_id = g_timeout_add (self->open_ms, on_deadline, self);
+  if (cancellable != NULL) {
+    if (g_cancellable_is_cancelled (cancellable)) {
+      on_cancelled (cancellable, self);
+      return;
+    }
+    self->cancelled_id
+        = g_signal_connect (cancellable, "cancelled", G_CALLBACK (on_cancelled), self);
+  }
+
+  g_socket_client_set_enable_proxy (client, FALSE);
+  g_socket_client_connect_async (client, place, self->cancellable, on_connected,
+                                 g_object_ref (self));
+}
+
+bool
+peer_session_open_finish (PeerSession *self, GAsyncResult *result, GError **error)
+{
+  g_return_val_if_fail (g_task_is_valid (result, self), false);
+
+  return g_task_propagate_boolean (G_TASK (result), error);
+}
+
+bool
+peer_session_get_estimate (PeerSession *self, ClockEstimate *estimate)
+{
+  HostClockReading now;
+
+  host_clock_read (&now);
+  return clock_offset_get (&self->offset, &now, estimate);
+}
+
+guint
+peer_session_get_samples (PeerSession *self)
+{
+  return self->samples;
+}
+
+guint
+peer_session_get_steps (PeerSession *self)
+{
+  return self->steps;
+}
+
+uint64_t
+peer_session_get_round_trip_ns (PeerSession *self)
+{
+  return (uint64_t) self->round_trip_ns;
+}
+
+const HostClockState *
+peer_session_get_remote_clock (PeerSession *self)
+{
+  return &self->remote_clock;
+}
+
+void
+peer_session_close (PeerSession *self)
+{
+  g_autoptr (GTask) task = session_steal_open_task (self);
+
+  session_disconnect (self);
+  if (task != NULL)
+    g_task_return_new_error (task, G_IO_ERROR, G_IO_ERROR_CANCELLED, "closed while it opened");
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "clock-offset.h"
+#include "host-clock.h"
+
+#include <gio/gio.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/*
+ * PeerSession - the destination's end of one connection: claim a domain, compare clocks, get records
+ *
+ * Accepts exactly one key, that of the pin; the ticket does not leave this host before the other
+ * end has proven to hold it. While the session is open it keeps comparing the two hosts' clocks.
+ */
+
+/* What the source wrote into the domain's metadata. The strings are copied. */
+typedef struct {
+  const char *address;   /* IP address or host name */
+  uint16_t port;
+  const char *pin;       /* identity_pin() of the source's certificate */
+  const char *domain;    /* UUID */
+  const char *ticket;
+} PeerAnnouncement;
+
+/* From the first packet to the end of Claim. */
+#define PEER_SESSION_OPEN_MS 5000
+
+#define PEER_TYPE_SESSION (peer_session_get_type ())
+G_DECLARE_FINAL_TYPE (PeerSession, peer_session, PEER, SESSION, GObject)
+
+/*
+ * A session that is not open yet, to be opened once. Set the property "open-ms" to allow opening
+ * another time than PEER_SESSION_OPEN_MS.
+ *
+ * Signals, only while open:
+ *   "record" (GBytes *)        a record that clock_record_check() accepted, aligned for its struct
+ *   "withdrawn" (const char *reason)  the guest goes on at the source: forget the record
+ *   "closed" (const GError *)  the connection is lost; nothing comes after it. Not emitted for
+ *                              peer_session_close().
+ */
+PeerSession *peer_session_new (const PeerAnnouncement *announcement);
+
+/*
+ * Connect, check the key, claim the domain. A record that waits at the source comes right after
+ * @callback, so connect to the signals before. The error is CLOCKFERRY_ERROR_WRONG_KEY, _NOT_AUTHORIZED or _TIMED_OUT for these reasons, and
+ * G_IO_ERROR_CANCELLED for @cancellable or peer_session_close().
+ */
+void peer_session_open_async (PeerSession *self, GCancellable *cancellable,
+                              GAsyncReadyCallback callback, gpointer user_data);
+bool peer_session_open_finish (PeerSession *self, GAsyncResult *result, GError **error);
+
+/* How far this host's clock is ahead of the source's, now. False before the first comparison. */
+bool peer_session_get_estimate (PeerSession *self, ClockEstimate *estimate);
+
+/* How many comparisons have been made, and how many of them showed a step of the source's clock. */
+guint peer_session_get_samples (PeerSession *self);
+guint peer_session_get_steps (PeerSession *self);
+
+/* The shortest round trip so far in nanoseconds, 0 before the first comparison. */
+uint64_t peer_session_get_round_trip_ns (PeerSession *self);
+
+/* What the source's kernel said about its clock in answer to the claim. Valid once open. */
+const HostClockState *peer_session_get_remote_clock (PeerSession *self);
+
+/*
+ * Close; no signal comes afterwards. A pending open fails with G_IO_ERROR_CANCELLED. To be called
+ * before the last reference is dropped: a comparison under way holds one of its own.
+ */
+void peer_session_close (PeerSession *self);

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <gio/gio.h>
+#include <stdint.h>
+
+/*
+ * PeerStream - a stream of D-Bus messages that a stranger may write to
+ *
+ * GDBus allocates up to 128 MiB on the word of a 16-byte message header, and takes in messages as
+ * fast as they come. This stands between GDBus and the TLS connection: it follows the framing
+ * and ends the connection, with CLOCKFERRY_ERROR_BAD_MESSAGE, at a header that announces more than
+ * the limit, before GDBus sees that header; at one that is not D-Bus; and at a sender that keeps
+ * above PEER_STREAM_MESSAGES_PER_S.
+ */
+
+#define PEER_STREAM_MESSAGES_PER_S  200
+#define PEER_STREAM_MESSAGES_BURST  200
+
+#define PEER_TYPE_STREAM (peer_stream_get_type ())
+G_DECLARE_FINAL_TYPE (PeerStream, peer_stream, PEER, STREAM, GIOStream)
+
+/*
+ * Wrap @base; closing the wrapper closes it. @message_max_bytes counts a whole message, its header
+ * included.
+ *
+ * Returns: (transfer full): the stream, for g_dbus_connection_new()
+ */
+GIOStream *peer_stream_new (GIOStream *base, uint32_t message_max_bytes);
+
+/*
+ * Set what both ends want of a TCP socket: no delay, and a dead peer noticed within ten seconds.
+ * Best effort: a socket that refuses an option still works.
+ */
+void peer_stream_tune_socket (GSocket *socket);

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "settings.h"
+
+#include <string.h>
+
+#include "error.h"
+#include "names.h"
+
+#define SETTINGS_GROUP "clockferry"
+
+typedef gboolean (*SettingParser) (Settings *settings, const char *value);
+
+typedef struct {
+  const char *key;
+  SettingParser parse;
+  const char *allowed; /* completes "must be ..." */
+} Setting;
+
+/* value parsers */
+
+static gboolean
+parse_bounded (const char *value, guint64 min, guint64 max, guint64 *out)
+{
+  return g_ascii_string_to_unsigned (value, 10, min, max, out, NULL);
+}
+
+static gboolean
+parse_host_name (const char *value, char **out)
+{
+  if (*value == '\0' || strpbrk (value, " \t<>&'\"/") != NULL)
+    return FALSE;
+  g_free (*out);
+  *out = g_strdup (value);
+  return TRUE;
+}
+
+static gboolean
+parse_address (Settings *settings, const char *value)
+{
+  return parse_host_name (value, &settings->address);
+}
+
+static gboolean
+parse_listen_address (Settings *settings, const char *value)
+{
+  g_autoptr (GInetAddress) address = g_inet_address_new_from_string (value);
+
+  return address != NULL && parse_host_name (value, &settings->listen_address);
+}
+
+static gboolean
+parse_port (Settings *settings, const char *value)
+{
+  guint64 port = 0;
+
+  if (!parse_bounded (value, 1, G_MAXUINT16, &port))
+    return FALSE;
+  settings->port = (guint16) port;
+  return TRUE;
+}
+
+static gboolean
+parse_host_clock (Settings *settings, const char *value)
+{
+  return host_clock_mode_parse (value, &settings->host_clock);
+}
+
+static gboolean
+parse_mode (Settings *settings, const char *value)
+{
+  if (g_str_equal (value, "apply"))
+    settings->mode = SETTINGS_MODE_APPLY;
+  else if (g_str_equal (value, "observe"))
+    settings->mode = SETTINGS_MODE_OBSERVE;
+  else
+    return FALSE;
+  return TRUE;
+}
+
+static gboolean
+parse_max_advance (Settings *settings, const char *value)
+{
+  guint64 seconds = 0;
+
+  if (!parse_bounded (value, 1, SETTINGS_MAX_ADVANCE_LIMIT_S, &seconds))
+    return FALSE;
+  settings->max_advance_s = (guint) seconds;
+  return TRUE;
+}
+
+static const Setting settings_known[] = {
+  { "Address", parse_address, "a host name or an IP address" },
+  { "ListenAddress", parse_listen_address, "an IP address" },
+  { "Port", parse_port, "a number from 1 to 65535" },
+  { "HostClock", parse_host_clock, "one of auto, trust, measure" },
+  { "Mode", parse_mode, "one of apply, observe" },
+  { "MaxAdvanceSec", parse_max_advance, "a number of seconds from 1 to 400" },
+};
+
+/* reading one file */
+
+/* GKeyFile keeps no line numbers; the first line that assigns @key is the one to name. */
+static guint
+find_line (const char *text, const char *key)
+{
+  g_auto (GStrv) lines = g_strsplit (text, "\n", -1);
+  gsize key_length = strlen (key);
+
+  for (guint i = 0; lines[i] != NULL; i++) {
+    const char *line = g_strchug (lines[i]);
+
+    if (strncmp (line, key, key_length) == 0 &&
+        strchr ("= \t", line[key_length]) != NULL && line[key_length] != '\0')
+      return i + 1;
+  }
+  return 0;
+}
+
+static const Setting *
+find_setting (const char *key)
+{
+  for (gsize i = 0; i < G_N_ELEMENTS (settings_known); i++) {
+    if (g_str_equal (settings_known[i].key, key))
+      return &settings_known[i];
+  }
+  return NULL;
+}
+
+static gboolean
+read_key (Settings *settings, GKeyFile *file, const char *key, GError **error)
+{
+  const Setting *setting = find_setting (key);
+  g_autofree char *value = NULL;
+
+  if (setting == NULL) {
+    g_set_error (error, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_INVALID_SETTING,
+                 "there is no setting %s", key);
+    return FALSE;
+  }
+  value = g_key_file_get_value (file, SETTINGS_GROUP, key, error);
+  if (value == NULL)
+    return FALSE;
+  if (!setting->parse (settings, g_strstrip (value))) {
+    g_set_error (error, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_INVALID_SETTING,
+                 "%s=%s: must be %s", key, value, setting->allowed);
+    return FALSE;
+  }
+  return TRUE;
+}
+
+static gboolean
+check_groups (GKeyFile *file, GError **error)
+{
+  g_auto (GStrv) groups = g_key_file_get_groups (file, NULL);
+
+  for (guint i = 0; groups[i] != NULL; i++) {
+    if (!g_str_equal (groups[i], SETTINGS_GROUP)) {
+      g_set_error (error, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_INVALID_SETTING,
+                   "there is no section [%s], only [" SETTINGS_GROUP "]", groups[i]);
+      return FALSE;
+    }
+  }
+  return TRUE;
+}
+
+static gboolean
+read_file (Settings *settings, const char *path, GError **error)
+{
+  g_autoptr (GKeyFile) file = g_key_file_new ();
+  g_autofree char *text = NULL;
+  g_auto (GStrv) keys = NULL;
+  gsize length = 0;
+
+  if (!g_file_get_contents (path, &text, &length, error))
+    return FALSE;
+  if (length == 0)
+    return TRUE;
+  if (!g_key_file_load_from_data (file, text, length, G_KEY_FILE_NONE, error) ||
+      !check_groups (file, error)) {
+    g_prefix_error (error, "%s: ", path);
+    return FALSE;
+  }
+
+  keys = g_key_file_get_keys (file, SETTINGS_GROUP, NULL, NULL);
+  for (guint i = 0; keys != NULL && keys[i] != NULL; i++) {
+    if (!read_key (settings, file, keys[i], error)) {
+      g_prefix_error (error, "%s:%u: ", path, find_line (text, keys[i]));
+      return FALSE;
+    }
+  }
+  return TRUE;
+}
+
+static int
+compare_names (gconstpointer a, gconstpointer b)
+{
+  return strcmp (*(const char *const *) a, *(const char *const *) b);
+}
+
+/* The drop-ins of @directory in the order they are read; empty when there is no such folder. */
+static GPtrArray *
+list_drop_ins (const char *directory, GError **error)
+{
+  g_autoptr (GPtrArray) paths = g_ptr_array_new_with_free_func (g_free);
+  g_autoptr (GError) local_error = NULL;
+  g_autoptr (GDir) dir = g_dir_open (directory, 0, &local_error);
+  const char *name;
+
+  if (dir == NULL) {
+    if (g_error_matches (local_error, G_FILE_ERROR, G_FILE_ERROR_NOENT))
+      return g_steal_pointer (&paths);
+    g_propagate_error (error, g_steal_pointer (&local_error));
+    return NULL;
+  }
+  while ((name = g_dir_read_name (dir)) != NULL) {
+    if (g_str_has_suffix (name, ".conf"))
+      g_ptr_array_add (paths, g_build_filename (directory, name, NULL));
+  }
+  g_ptr_array_sort (paths, compare_names);
+  return g_steal_pointer (&paths);
+}
+
+/* public functions */
+
+void
+settings_free (Settings *settings)
+{
+  g_free (settings->address);
+  g_free (settings->listen_address);
+  g_free (settings);
+}
+
+Settings *
+settings_load (const char *path, GError **error)
+{
+  g_autoptr (Settings) settings = g_new0 (Settings, 1);
+  g_autofree char *drop_in_dir = g_strconcat (path, ".d", NULL);
+  g_autoptr (GPtrArray) drop_ins = list_drop_ins (drop_in_dir, error);
+
+  settings->port = CLOCKFERRY_DEFAULT_PORT;
+  settings->host_clock = HOST_CLOCK_AUTO;
+  settings->mode = SETTINGS_MODE_APPLY;
+  settings->max_advance_s = 300;
+
+  if (drop_ins == NULL)
+    return NULL;
+  if (g_file_test (path, G_FILE_TEST_EXISTS) && !read_file (settings, path, error))
+    return NULL;
+  for (guint i = 0; i < drop_ins->len; i++) {
+    if (!read_file (settings, g_ptr_array_index (drop_ins, i), error))
+      return NULL;
+  }
+  return g_steal_pointer (&settings);
+}

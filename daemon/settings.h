@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * settings - /etc/clockferry/clockferry.conf and its drop-ins
+ *
+ * Key files of one group, [clockferry]. Drop-ins in clockferry.conf.d/, named *.conf, are read after
+ * the main file in strcmp order, and a later value wins. A missing file means defaults; a key that
+ * does not exist and a value out of range are errors that name file, line and what is allowed.
+ */
+
+#include <gio/gio.h>
+
+#include "clock-offset.h"
+
+typedef enum {
+  SETTINGS_MODE_APPLY,
+  SETTINGS_MODE_OBSERVE,
+} SettingsMode;
+
+typedef struct {
+  char *address;        /* Address=: what peers are told to connect to; NULL: this host's name */
+  char *listen_address; /* ListenAddress=: NULL for every address */
+  guint16 port;         /* Port=: 1 to 65535 */
+  HostClockMode host_clock;
+  SettingsMode mode;
+  guint max_advance_s;  /* MaxAdvanceSec=: 1 to 400; older guests overflow near 440 s */
+} Settings;
+
+#define SETTINGS_MAX_ADVANCE_LIMIT_S 400
+
+void settings_free (Settings *settings);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (Settings, settings_free)
+
+/*
+ * Read @path and the drop-ins in "@path.d". Returns defaults where nothing is said, NULL with
+ * CLOCKFERRY_ERROR_INVALID_SETTING on the first thing that is wrong, or a GFileError where a file
+ * exists and cannot be read. Owned by the caller.
+ */
+Settings *settings_load (const char *path, GError **error) G_GNUC_WARN_UNUSED_RESULT;
