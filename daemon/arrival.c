@@ -175,6 +175,7 @@ note_silence (Arrival *arrival)
 {
   if (arrival->failed_step != ARRIVAL_STEP_NONE)
     return;
+  g_free (arrival->failed_reason); /* of a step that was mended */
   if (arrival->record == NULL && !arrival->fixup.is_sent) {
     arrival->failed_step = ARRIVAL_STEP_RECORD;
     arrival->failed_reason = g_strdup (arrival->is_claimed

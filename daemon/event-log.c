@@ -62,7 +62,7 @@ event_entry_new (EventKind kind, const char *domain_uuid, const char *domain_nam
   EventEntry *entry = g_new0 (EventEntry, 1);
 
   entry->kind = kind;
-  event_entry_add (entry, "GLIB_DOMAIN", "clockferryd");
+  event_entry_add (entry, "SYSLOG_IDENTIFIER", "clockferryd");
   event_entry_add (entry, "MESSAGE_ID", events[kind].message_id);
   event_entry_add (entry, "CLOCKFERRY_EVENT", events[kind].name);
   event_entry_add (entry, "CLOCKFERRY_DOMAIN", domain_uuid);

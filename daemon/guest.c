@@ -111,6 +111,7 @@ say_not_ready (Guest *guest, const char *reason)
 {
   EventEntry *entry = event_entry_new (EVENT_DOMAIN_NOT_READY, guest->uuid, guest->name);
 
+  guest->is_ready = FALSE;
   event_entry_add (entry, "CLOCKFERRY_REASON", reason);
   event_entry_log (entry, "the clocks of %s would not be handed over at a migration: %s",
                    guest->name != NULL ? guest->name : guest->uuid, reason);

@@ -17,13 +17,10 @@ append_value (GString *line, const GLogField *field)
 }
 
 static GLogWriterOutput
-write_line (GLogLevelFlags level, const GLogField *fields, gsize count, gpointer user_data)
+write_line (const GLogField *fields, gsize count)
 {
   g_autoptr (GString) line = g_string_new (NULL);
   g_autoptr (GString) details = g_string_new (NULL);
-
-  if (level & G_LOG_LEVEL_DEBUG)
-    return G_LOG_WRITER_HANDLED;
 
   for (gsize i = 0; i < count; i++) {
     if (g_str_equal (fields[i].key, "CLOCKFERRY_EVENT")) {
@@ -41,10 +38,32 @@ write_line (GLogLevelFlags level, const GLogField *fields, gsize count, gpointer
   return G_LOG_WRITER_HANDLED;
 }
 
+static gboolean
+is_ours (const GLogField *fields, gsize count)
+{
+  for (gsize i = 0; i < count; i++) {
+    if (g_str_equal (fields[i].key, "CLOCKFERRY_EVENT"))
+      return TRUE;
+  }
+  return FALSE;
+}
+
+/* Our events are all meant to be read. Of libraries' debug and information, G_MESSAGES_DEBUG decides
+ * as usual: the journald writer would print everything. */
+static GLogWriterOutput
+write_entry (GLogLevelFlags level, const GLogField *fields, gsize count, gpointer to_journal)
+{
+  if (!is_ours (fields, count) && g_log_writer_default_would_drop (level, NULL))
+    return G_LOG_WRITER_HANDLED;
+  if (GPOINTER_TO_INT (to_journal))
+    return g_log_writer_journald (level, fields, count, NULL);
+  return write_line (fields, count);
+}
+
 void
 log_writer_install (void)
 {
   gboolean to_journal = g_log_writer_is_journald (fileno (stderr));
 
-  g_log_set_writer_func (to_journal ? g_log_writer_journald : write_line, NULL, NULL);
+  g_log_set_writer_func (write_entry, GINT_TO_POINTER (to_journal), NULL);
 }

@@ -76,8 +76,8 @@ run_daemon (const char *config_path, const char *state_dir, Run *run, GError **e
 int
 main (int argc, char **argv)
 {
-  g_autofree char *config_path = g_strdup (CLOCKFERRY_CONFIG_FILE);
-  g_autofree char *state_dir = g_strdup (CLOCKFERRY_STATE_DIR);
+  g_autofree char *config_path = NULL;
+  g_autofree char *state_dir = NULL;
   gboolean show_version = FALSE;
   const GOptionEntry entries[] = {
     { "config", 'c', 0, G_OPTION_ARG_FILENAME, &config_path, "Read this file", "FILE" },
@@ -104,7 +104,8 @@ main (int argc, char **argv)
   }
 
   log_writer_install ();
-  if (!run_daemon (config_path, state_dir, &run, &error)) {
+  if (!run_daemon (config_path != NULL ? config_path : CLOCKFERRY_CONFIG_FILE,
+                   state_dir != NULL ? state_dir : CLOCKFERRY_STATE_DIR, &run, &error)) {
     g_warning ("%s", error->message);
     return EXIT_FAILURE;
   }

@@ -21,7 +21,9 @@ step_at_home (MigrationPhase phase, MigrationInput input, guint *actions)
     return MIGRATION_PHASE_PAUSED_OUT;
   case MIGRATION_INPUT_RESUMED_MIGRATED:
     if (phase == MIGRATION_PHASE_PAUSED_OUT) {
-      *actions = MIGRATION_ACTION_ROLL_BACK | MIGRATION_ACTION_DROP_RECORD;
+      /* ADOPT, as SetMetadata was masked while the job ran */
+      *actions =
+        MIGRATION_ACTION_ROLL_BACK | MIGRATION_ACTION_DROP_RECORD | MIGRATION_ACTION_ADOPT;
       return MIGRATION_PHASE_RUNNING;
     }
     /* post-copy says RESUMED a second time at its end, when SetMetadata is allowed again */

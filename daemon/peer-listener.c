@@ -219,6 +219,8 @@ peer_listener_start (PeerListener *self, const char *address, uint16_t port, GEr
   g_return_val_if_fail (self->service == NULL, false);
   g_return_val_if_fail (error == NULL || *error == NULL, false);
 
+  /* GSocketListener's ten would not outlast one iteration of a busy main loop */
+  g_socket_listener_set_backlog (listener, PEER_LISTENER_STRANGERS_MAX);
   if (address != NULL) {
     wanted = g_inet_socket_address_new_from_string (address, port);
     if (wanted == NULL) {

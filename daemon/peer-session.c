@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#define G_LOG_DOMAIN "clockferry-peer"
+
 #include "peer-session.h"
 
 #include "clock-record.h"
@@ -22,6 +24,27 @@
 #define SAMPLES_PAUSE_MS  250
 #define SAMPLE_TIMEOUT_MS 5000
 
+typedef enum {
+  SESSION_NEW,
+  SESSION_CONNECTING,
+  SESSION_VERIFYING,
+  SESSION_CLAIMING,
+  SESSION_OPEN,
+  SESSION_CLOSED,
+} SessionState;
+
+/* What a failure in that state kept the session from; completes "cannot ...". */
+static const char *const state_aims[] = {
+  [SESSION_NEW] = "begin with",
+  [SESSION_CONNECTING] = "connect to",
+  [SESSION_VERIFYING] = "verify",
+  [SESSION_CLAIMING] = "claim the domain from",
+  [SESSION_OPEN] = "stay connected to",
+  [SESSION_CLOSED] = "go back to",
+};
+
+G_STATIC_ASSERT (G_N_ELEMENTS (state_aims) == SESSION_CLOSED + 1);
+
 struct _PeerSession {
   GObject parent_instance;
 
@@ -33,29 +56,27 @@ struct _PeerSession {
   char *ticket;
 
   /* opening */
+  SessionState state;
   guint open_ms;
   GTask *open_task;          /* until the claim is answered */
-  const char *open_step;     /* what is being done, for messages */
-  GBytes *early_record;      /* came before the answer to the claim was seen here */
+  gulong cancelled_id;       /* of the cancellable of open_task */
   guint deadline_id;
-  gulong cancelled_id;
-  GCancellable *cancellable; /* of every step, and of the calls later */
+  GBytes *early_record;      /* came before the answer to the claim was seen here */
 
   /* transport, outermost last */
   GSocketConnection *socket;
   GTlsConnection *tls;
   GDBusConnection *bus;
   BusPeer *proxy;
+  GCancellable *cancellable; /* of every step and call */
 
   /* comparing clocks */
   HostClockState remote_clock;
   ClockOffset offset;
   guint samples_wanted;      /* still to take before the next pause */
-  guint samples;
-  guint steps;
   guint pause_id;
   int64_t sent_ns;
-  int64_t round_trip_ns;
+  int64_t round_trip_ns;     /* the shortest */
 };
 
 enum {
@@ -79,10 +100,11 @@ G_DEFINE_FINAL_TYPE (PeerSession, peer_session, G_TYPE_OBJECT)
 
 /* internal methods */
 
-/* Let go of the connection; what is still under way finds its cancellable cancelled. */
+/* Let go of the connection; what is still under way finds the state and drops its results. */
 static void
 session_disconnect (PeerSession *self)
 {
+  self->state = SESSION_CLOSED;
   g_clear_handle_id (&self->deadline_id, g_source_remove);
   g_clear_handle_id (&self->pause_id, g_source_remove);
   g_cancellable_cancel (self->cancellable);
@@ -93,43 +115,40 @@ session_disconnect (PeerSession *self)
     if (!g_dbus_connection_is_closed (self->bus))
       g_dbus_connection_close (self->bus, NULL, NULL, NULL);
   }
-  g_clear_object (&self->proxy);
-  g_clear_object (&self->bus);
   if (self->tls != NULL)
     g_signal_handlers_disconnect_by_data (self->tls, self);
+  g_clear_object (&self->proxy);
+  g_clear_object (&self->bus);
   g_clear_object (&self->tls);
   g_clear_object (&self->socket);
 }
 
-/* Take the task of opening, so that nobody completes it twice. */
+/* Take the task of opening, if there is one, so that nobody completes it twice. */
 static GTask *
 session_steal_open_task (PeerSession *self)
 {
   GTask *task = g_steal_pointer (&self->open_task);
 
-  if (task != NULL && self->cancelled_id != 0) {
-    /* g_cancellable_disconnect() waits for the handler, and this may be called from it */
+  /* not g_cancellable_disconnect(): it waits for the handler, which this may be called from */
+  if (task != NULL && self->cancelled_id != 0)
     g_signal_handler_disconnect (g_task_get_cancellable (task), self->cancelled_id);
-    self->cancelled_id = 0;
-  }
+  self->cancelled_id = 0;
   return task;
 }
 
-/* Fail whatever the session is doing: opening, or being open. Takes @error. */
+/* Close because of @error, which is taken, and tell whoever waits. */
 static void
 session_fail (PeerSession *self, GError *error)
 {
-  g_autoptr (PeerSession) keep = g_object_ref (self);
-  g_autoptr (GError) owned = error;
   g_autoptr (GTask) task = session_steal_open_task (self);
-  bool was_open = task == NULL && self->bus != NULL;
+  g_autoptr (GError) owned = error;
 
-  if (task != NULL)
-    g_prefix_error (&owned, "cannot %s %s, port %u: ", self->open_step, self->address, self->port);
+  g_prefix_error (&owned, "cannot %s %s, port %u: ", state_aims[self->state], self->address,
+                  self->port);
   session_disconnect (self);
   if (task != NULL)
     g_task_return_error (task, g_steal_pointer (&owned));
-  else if (was_open)
+  else
     g_signal_emit (self, signals[SIGNAL_CLOSED], 0, owned);
 }
 
@@ -184,12 +203,12 @@ on_sample (GObject *source, GAsyncResult *result, gpointer user_data)
   gint64 remote_ns;
 
   reply = g_dbus_connection_call_finish (G_DBUS_CONNECTION (source), result, &error);
-  if (self->bus == NULL) {
+  if (self->state == SESSION_CLOSED) {
     g_clear_error (&error);
     return;
   }
   if (reply == NULL) {
-    g_prefix_error (&error, "%s does not tell its time: ", self->address);
+    g_prefix_error (&error, "it does not tell its time: ");
     session_fail (self, error);
     return;
   }
@@ -199,13 +218,12 @@ on_sample (GObject *source, GAsyncResult *result, gpointer user_data)
   sample.remote_ns = remote_ns;
   if (!clock_sample_is_plausible (&sample)) {
     session_fail (self, g_error_new (CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_BAD_MESSAGE,
-                                     "%s says that its time is %" G_GINT64_FORMAT " ns",
-                                     self->address, remote_ns));
+                                     "it says that its time is %" G_GINT64_FORMAT " ns",
+                                     remote_ns));
     return;
   }
-  self->samples++;
   if (!clock_offset_add (&self->offset, &sample))
-    self->steps++;
+    g_message ("the clock of %s was stepped; comparing anew", self->address);
   if (self->round_trip_ns == 0 || sample.received_ns - sample.sent_ns < self->round_trip_ns)
     self->round_trip_ns = sample.received_ns - sample.sent_ns;
 
@@ -232,13 +250,13 @@ on_record (BusPeer *proxy, const char *domain, GVariant *record, gpointer user_d
   judgement = clock_record_check (g_bytes_get_data (bytes, NULL), size);
   if (judgement != CLOCK_RECORD_OK || !g_str_equal (domain, self->domain)) {
     session_fail (self, g_error_new (CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_BAD_MESSAGE,
-                                     "%s sent a bad record: %s", self->address,
+                                     "it sent a bad record: %s",
                                      judgement == CLOCK_RECORD_OK
                                          ? "of another domain"
                                          : clock_record_error_name (judgement)));
     return;
   }
-  if (self->open_task != NULL) {
+  if (self->state == SESSION_CLAIMING) {
     g_clear_pointer (&self->early_record, g_bytes_unref);
     self->early_record = g_steal_pointer (&bytes);
     return;
@@ -252,20 +270,16 @@ on_withdrawn (BusPeer *proxy, const char *domain, const char *reason, gpointer u
   PeerSession *self = user_data;
 
   g_clear_pointer (&self->early_record, g_bytes_unref);
-  if (g_str_equal (domain, self->domain) && self->open_task == NULL)
+  if (g_str_equal (domain, self->domain) && self->state == SESSION_OPEN)
     g_signal_emit (self, signals[SIGNAL_WITHDRAWN], 0, reason);
 }
 
 static void
 on_bus_closed (GDBusConnection *bus, gboolean vanished, GError *error, gpointer user_data)
 {
-  PeerSession *self = user_data;
-
-  session_fail (self,
-                g_error_new (error != NULL ? error->domain : G_IO_ERROR,
-                             error != NULL ? error->code : G_IO_ERROR_CLOSED,
-                             "%s closed the connection: %s", self->address,
-                             error != NULL ? error->message : "end of stream"));
+  session_fail (user_data, error != NULL
+                               ? g_error_copy (error)
+                               : g_error_new (G_IO_ERROR, G_IO_ERROR_CLOSED, "end of stream"));
 }
 
 static gboolean
@@ -309,7 +323,7 @@ on_claimed (GObject *source, GAsyncResult *result, gpointer user_data)
   bool done = bus_peer_call_claim_finish (BUS_PEER (source), &synchronised, &max_error_us, result,
                                           &error);
 
-  if (self->open_task == NULL) {
+  if (self->state == SESSION_CLOSED) {
     g_clear_error (&error);
     return;
   }
@@ -319,16 +333,17 @@ on_claimed (GObject *source, GAsyncResult *result, gpointer user_data)
     return;
   }
 
+  self->state = SESSION_OPEN;
   g_clear_handle_id (&self->deadline_id, g_source_remove);
   self->remote_clock.synchronised = synchronised;
   self->remote_clock.max_error_us = MIN (max_error_us, HOST_CLOCK_MAX_ERROR_US);
   self->samples_wanted = SAMPLES_FIRST;
   session_take_sample (self);
 
+  record = g_steal_pointer (&self->early_record);
   task = session_steal_open_task (self);
   g_task_return_boolean (task, TRUE);
-  record = g_steal_pointer (&self->early_record);
-  if (record != NULL && self->bus != NULL)
+  if (record != NULL && self->state == SESSION_OPEN)
     g_signal_emit (self, signals[SIGNAL_RECORD], 0, record);
 }
 
@@ -340,7 +355,7 @@ on_bus_ready (GObject *source, GAsyncResult *result, gpointer user_data)
   GError *error = NULL;
 
   bus = g_dbus_connection_new_finish (result, &error);
-  if (self->open_task == NULL) {
+  if (self->state == SESSION_CLOSED) {
     g_clear_error (&error);
     if (bus != NULL)
       g_dbus_connection_close (bus, NULL, NULL, NULL);
@@ -362,7 +377,7 @@ on_bus_ready (GObject *source, GAsyncResult *result, gpointer user_data)
   }
   g_signal_connect (self->proxy, "record", G_CALLBACK (on_record), self);
   g_signal_connect (self->proxy, "withdrawn", G_CALLBACK (on_withdrawn), self);
-  self->open_step = "claim the domain from";
+  self->state = SESSION_CLAIMING;
   bus_peer_call_claim (self->proxy, self->domain, self->ticket, self->cancellable, on_claimed,
                        g_object_ref (self));
   g_dbus_connection_start_message_processing (self->bus);
@@ -378,7 +393,7 @@ on_handshake_done (GObject *source, GAsyncResult *result, gpointer user_data)
   GTlsCertificate *certificate;
   bool done = g_tls_connection_handshake_finish (G_TLS_CONNECTION (source), result, &tls_error);
 
-  if (self->open_task == NULL)
+  if (self->state == SESSION_CLOSED)
     return;
 
   /*
@@ -414,7 +429,7 @@ on_connected (GObject *source, GAsyncResult *result, gpointer user_data)
   GError *error = NULL;
 
   socket = g_socket_client_connect_finish (G_SOCKET_CLIENT (source), result, &error);
-  if (self->open_task == NULL) {
+  if (self->state == SESSION_CLOSED) {
     g_clear_error (&error);
     return;
   }
@@ -434,7 +449,7 @@ on_connected (GObject *source, GAsyncResult *result, gpointer user_data)
   /* no authority at all, least of all the system's: every certificate comes to our question */
   g_tls_connection_set_database (self->tls, NULL);
   g_signal_connect (self->tls, "accept-certificate", G_CALLBACK (on_accept_certificate), self);
-  self->open_step = "verify";
+  self->state = SESSION_VERIFYING;
   g_tls_connection_handshake_async (self->tls, G_PRIORITY_DEFAULT, self->cancellable,
                                     on_handshake_done, g_object_ref (self));
 }
@@ -458,7 +473,6 @@ peer_session_set_property (GObject *object, guint id, const GValue *value, GPara
 static void
 peer_session_dispose (GObject *object)
 {
-  /* opening holds a reference, so no task is left here */
   session_disconnect (PEER_SESSION (object));
   G_OBJECT_CLASS (peer_session_parent_class)->dispose (object);
 }
@@ -530,21 +544,20 @@ peer_session_open_async (PeerSession *self, GCancellable *cancellable,
   g_autoptr (GSocketClient) client = g_socket_client_new ();
   g_autoptr (GSocketConnectable) place = g_network_address_new (self->address, self->port);
 
-  g_return_if_fail (self->open_task == NULL && self->socket == NULL);
+  g_return_if_fail (self->state == SESSION_NEW);
 
+  self->state = SESSION_CONNECTING;
   self->open_task = g_task_new (self, cancellable, callback, user_data);
   g_task_set_source_tag (self->open_task, peer_session_open_async);
   g_task_set_check_cancellable (self->open_task, FALSE);
-  self->open_step = "connect to";
   self->deadline_id = g_timeout_add (self->open_ms, on_deadline, self);
-  if (cancellable != NULL) {
-    if (g_cancellable_is_cancelled (cancellable)) {
-      on_cancelled (cancellable, self);
-      return;
-    }
+  if (g_cancellable_is_cancelled (cancellable)) {
+    on_cancelled (cancellable, self);
+    return;
+  }
+  if (cancellable != NULL)
     self->cancelled_id
         = g_signal_connect (cancellable, "cancelled", G_CALLBACK (on_cancelled), self);
-  }
 
   g_socket_client_set_enable_proxy (client, FALSE);
   g_socket_client_connect_async (client, place, self->cancellable, on_connected,
@@ -566,18 +579,6 @@ peer_session_get_estimate (PeerSession *self, ClockEstimate *estimate)
 
   host_clock_read (&now);
   return clock_offset_get (&self->offset, &now, estimate);
-}
-
-guint
-peer_session_get_samples (PeerSession *self)
-{
-  return self->samples;
-}
-
-guint
-peer_session_get_steps (PeerSession *self)
-{
-  return self->steps;
 }
 
 uint64_t

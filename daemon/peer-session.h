@@ -24,7 +24,7 @@ typedef struct {
   const char *ticket;
 } PeerAnnouncement;
 
-/* From the first packet to the end of Claim. */
+/* From the first packet to the answer to Claim. */
 #define PEER_SESSION_OPEN_MS 5000
 
 #define PEER_TYPE_SESSION (peer_session_get_type ())
@@ -44,19 +44,20 @@ PeerSession *peer_session_new (const PeerAnnouncement *announcement);
 
 /*
  * Connect, check the key, claim the domain. A record that waits at the source comes right after
- * @callback, so connect to the signals before. The error is CLOCKFERRY_ERROR_WRONG_KEY, _NOT_AUTHORIZED or _TIMED_OUT for these reasons, and
- * G_IO_ERROR_CANCELLED for @cancellable or peer_session_close().
+ * @callback, so connect to the signals before. The error is CLOCKFERRY_ERROR_WRONG_KEY,
+ * _NOT_AUTHORIZED or _TIMED_OUT for these reasons, and G_IO_ERROR_CANCELLED for @cancellable or
+ * peer_session_close().
  */
 void peer_session_open_async (PeerSession *self, GCancellable *cancellable,
                               GAsyncReadyCallback callback, gpointer user_data);
-bool peer_session_open_finish (PeerSession *self, GAsyncResult *result, GError **error);
+bool peer_session_open_finish (PeerSession *self, GAsyncResult *result, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
 
-/* How far this host's clock is ahead of the source's, now. False before the first comparison. */
+/*
+ * How far this host's clock is ahead of the source's, now. False before the first comparison. Works
+ * on a closed session too, with a bound that grows with age.
+ */
 bool peer_session_get_estimate (PeerSession *self, ClockEstimate *estimate);
-
-/* How many comparisons have been made, and how many of them showed a step of the source's clock. */
-guint peer_session_get_samples (PeerSession *self);
-guint peer_session_get_steps (PeerSession *self);
 
 /* The shortest round trip so far in nanoseconds, 0 before the first comparison. */
 uint64_t peer_session_get_round_trip_ns (PeerSession *self);
@@ -65,7 +66,7 @@ uint64_t peer_session_get_round_trip_ns (PeerSession *self);
 const HostClockState *peer_session_get_remote_clock (PeerSession *self);
 
 /*
- * Close; no signal comes afterwards. A pending open fails with G_IO_ERROR_CANCELLED. To be called
- * before the last reference is dropped: a comparison under way holds one of its own.
+ * Close; no signal comes afterwards, and a pending open fails with G_IO_ERROR_CANCELLED. To be
+ * called before the last reference is dropped, as a comparison under way holds one of its own.
  */
 void peer_session_close (PeerSession *self);

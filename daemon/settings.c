@@ -99,21 +99,23 @@ static const Setting settings_known[] = {
 
 /* reading one file */
 
-/* GKeyFile keeps no line numbers; the first line that assigns @key is the one to name. */
+/* GKeyFile keeps no line numbers. Of several lines that begin with @start, followed by one of @ends,
+ * the last is the one to name: the last assignment of a key is the one that counts. */
 static guint
-find_line (const char *text, const char *key)
+find_line (const char *text, const char *start, const char *ends)
 {
   g_auto (GStrv) lines = g_strsplit (text, "\n", -1);
-  gsize key_length = strlen (key);
+  gsize length = strlen (start);
+  guint found = 0;
 
   for (guint i = 0; lines[i] != NULL; i++) {
     const char *line = g_strchug (lines[i]);
 
-    if (strncmp (line, key, key_length) == 0 &&
-        strchr ("= \t", line[key_length]) != NULL && line[key_length] != '\0')
-      return i + 1;
+    if (strncmp (line, start, length) == 0 && line[length] != '\0' &&
+        strchr (ends, line[length]) != NULL)
+      found = i + 1;
   }
-  return 0;
+  return found;
 }
 
 static const Setting *
@@ -149,16 +151,19 @@ read_key (Settings *settings, GKeyFile *file, const char *key, GError **error)
 }
 
 static gboolean
-check_groups (GKeyFile *file, GError **error)
+check_groups (GKeyFile *file, const char *path, const char *text, GError **error)
 {
   g_auto (GStrv) groups = g_key_file_get_groups (file, NULL);
 
   for (guint i = 0; groups[i] != NULL; i++) {
-    if (!g_str_equal (groups[i], SETTINGS_GROUP)) {
-      g_set_error (error, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_INVALID_SETTING,
-                   "there is no section [%s], only [" SETTINGS_GROUP "]", groups[i]);
-      return FALSE;
-    }
+    g_autofree char *start = g_strconcat ("[", groups[i], NULL);
+
+    if (g_str_equal (groups[i], SETTINGS_GROUP))
+      continue;
+    g_set_error (error, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_INVALID_SETTING,
+                 "%s:%u: there is no section [%s], only [" SETTINGS_GROUP "]", path,
+                 find_line (text, start, "]"), groups[i]);
+    return FALSE;
   }
   return TRUE;
 }
@@ -167,6 +172,7 @@ static gboolean
 read_file (Settings *settings, const char *path, GError **error)
 {
   g_autoptr (GKeyFile) file = g_key_file_new ();
+  g_autoptr (GError) syntax_error = NULL;
   g_autofree char *text = NULL;
   g_auto (GStrv) keys = NULL;
   gsize length = 0;
@@ -175,16 +181,18 @@ read_file (Settings *settings, const char *path, GError **error)
     return FALSE;
   if (length == 0)
     return TRUE;
-  if (!g_key_file_load_from_data (file, text, length, G_KEY_FILE_NONE, error) ||
-      !check_groups (file, error)) {
-    g_prefix_error (error, "%s: ", path);
+  if (!g_key_file_load_from_data (file, text, length, G_KEY_FILE_NONE, &syntax_error)) {
+    g_set_error (error, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_INVALID_SETTING, "%s: %s", path,
+                 syntax_error->message);
     return FALSE;
   }
+  if (!check_groups (file, path, text, error))
+    return FALSE;
 
   keys = g_key_file_get_keys (file, SETTINGS_GROUP, NULL, NULL);
   for (guint i = 0; keys != NULL && keys[i] != NULL; i++) {
     if (!read_key (settings, file, keys[i], error)) {
-      g_prefix_error (error, "%s:%u: ", path, find_line (text, keys[i]));
+      g_prefix_error (error, "%s:%u: ", path, find_line (text, keys[i], "= \t"));
       return FALSE;
     }
   }

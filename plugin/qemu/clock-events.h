@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * clock-events - what the helper does at each of QEMU's ioctls
+ *
+ * Any thread. Never fails by itself: the return value and errno are those of QEMU's ioctl, or 0
+ * with errno untouched where the helper has done the ioctl's work.
+ */
+
+#include <stdbool.h>
+
+#include "qemu-process.h"
+
+/* Start watching as @process, which is copied; until then every ioctl is just passed on. */
+void clock_events_start (const struct qemu_process *process);
+
+/* Stop, and forget everything: for tests. */
+void clock_events_stop (void);
+
+/* QEMU calls ioctl (@fd, @request, @arg), not KVM_RUN. */
+int clock_events_ioctl (int fd, unsigned long request, void *arg);

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * fixup-decision - may the guest's clocks be moved? Asked before the first write
+ */
+
+#include <stdbool.h>
+
+#include "guest-tsc.h"
+#include "helper-protocol.h"
+#include "kvm-vm.h"
+
+/* What is to be done, and what was learned on the way. */
+struct fixup_plan {
+  const struct helper_fixup *fixup; /* owned by helper-channel */
+  const struct kvm_vm *vm;
+  struct guest_tsc tsc; /* on this host */
+  bool with_tsc;        /* false: the source has no master clock, move kvmclock alone */
+};
+
+/*
+ * Judge @fixup for a KVM_SET_CLOCK {flags = 0, clock = @clock_ns} on @vm. Changes nothing that
+ * QEMU's own resume does not do as well. Returns HELPER_REASON_NONE with @plan filled, or why not;
+ * with HELPER_REASON_IOCTL_FAILED, errno says more. The master clock of this host shows only later.
+ */
+enum helper_reason fixup_decide (const struct helper_fixup *fixup, const struct kvm_vm *vm,
+                                 uint64_t clock_ns, struct fixup_plan *plan);

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "kvm-vm.h"
+
+#include <errno.h>
+#include <linux/kvm.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "host-calls.h"
+
+/* KVM_MAX_VCPU_IDS of x86 is four times KVM_MAX_VCPUS: APIC ids have gaps. */
+#define VCPU_IDS_MAX (4 * CLOCK_RECORD_VCPUS_MAX)
+
+/* Of each vCPU id: the VM's fd and the vCPU's, plus one each so that zero is none. */
+struct vcpu_note {
+  atomic_int vm_fd_plus_1;
+  atomic_int fd_plus_1;
+};
+
+static struct vcpu_note vcpu_notes[VCPU_IDS_MAX];
+
+void
+kvm_vm_note_vcpu (int vm_fd, unsigned long id, int vcpu_fd)
+{
+  if (id >= VCPU_IDS_MAX)
+    return;
+  atomic_store (&vcpu_notes[id].vm_fd_plus_1, vm_fd + 1);
+  atomic_store (&vcpu_notes[id].fd_plus_1, vcpu_fd + 1);
+}
+
+bool
+kvm_vm_is_vcpu (int fd)
+{
+  for (uint32_t id = 0; id < VCPU_IDS_MAX; id++) {
+    if (atomic_load (&vcpu_notes[id].fd_plus_1) == fd + 1)
+      return true;
+  }
+  return false;
+}
+
+/* Decimal without stdio, which may take locks and allocate. Returns the end of the text. */
+static char *
+append_number (char *at, uint32_t number)
+{
+  char digits[10];
+  size_t count = 0;
+
+  do {
+    digits[count++] = (char)('0' + number % 10);
+    number /= 10;
+  } while (number != 0);
+  while (count > 0)
+    *at++ = digits[--count];
+  *at = '\0';
+  return at;
+}
+
+/* Does the link of @fd still name vCPU @id? QEMU may have closed it and the number be another file.
+ */
+static bool
+fd_is_vcpu (int fd, uint32_t id)
+{
+  char path[128];
+  char expected[40] = "anon_inode:kvm-vcpu:";
+  char link[64];
+  size_t directory_length = strlen (host_calls.fd_links);
+  char *expected_end = append_number (expected + strlen (expected), id);
+  ssize_t length;
+
+  if (directory_length > sizeof path - 16)
+    return false;
+  memcpy (path, host_calls.fd_links, directory_length);
+  path[directory_length] = '/';
+  append_number (path + directory_length + 1, (uint32_t)fd);
+
+  length = readlink (path, link, sizeof link);
+  if (length < 0)
+    /* a policy that hides the link hides nothing we saw: QEMU made this fd, and closes none */
+    return errno == EACCES || errno == EPERM;
+  return length == expected_end - expected && memcmp (link, expected, (size_t)length) == 0;
+}
+
+void
+kvm_vm_find (int vm_fd, struct kvm_vm *vm)
+{
+  vm->fd = vm_fd;
+  vm->vcpu_count = 0;
+  for (uint32_t id = 0; id < VCPU_IDS_MAX; id++) {
+    int fd = atomic_load (&vcpu_notes[id].fd_plus_1) - 1;
+
+    if (fd < 0 || atomic_load (&vcpu_notes[id].vm_fd_plus_1) != vm_fd + 1 || !fd_is_vcpu (fd, id))
+      continue;
+    if (vm->vcpu_count == CLOCK_RECORD_VCPUS_MAX) {
+      vm->vcpu_count = 0;
+      return;
+    }
+    vm->vcpus[vm->vcpu_count++] = (struct kvm_vcpu_fd){ .id = id, .fd = fd };
+  }
+}
+
+int
+kvm_vm_capability (const struct kvm_vm *vm, long capability)
+{
+  int value = host_calls.ioctl (vm->fd, KVM_CHECK_EXTENSION, (void *)capability);
+
+  return value < 0 ? 0 : value;
+}
+
+static int
+tsc_offset_ioctl (int vcpu_fd, unsigned long request, uint64_t *ofs_ticks)
+{
+  struct kvm_device_attr attr = {
+    .group = KVM_VCPU_TSC_CTRL,
+    .attr = KVM_VCPU_TSC_OFFSET,
+    .addr = (uintptr_t)ofs_ticks,
+  };
+
+  return host_calls.ioctl (vcpu_fd, request, &attr);
+}
+
+int
+kvm_vcpu_get_tsc_offset (int vcpu_fd, uint64_t *ofs_ticks)
+{
+  return tsc_offset_ioctl (vcpu_fd, KVM_GET_DEVICE_ATTR, ofs_ticks);
+}
+
+int
+kvm_vcpu_set_tsc_offset (int vcpu_fd, uint64_t ofs_ticks)
+{
+  return tsc_offset_ioctl (vcpu_fd, KVM_SET_DEVICE_ATTR, &ofs_ticks);
+}
+
+bool
+kvm_vcpu_has_tsc_offset (int vcpu_fd)
+{
+  uint64_t unused_ticks = 0;
+
+  return tsc_offset_ioctl (vcpu_fd, KVM_HAS_DEVICE_ATTR, &unused_ticks) == 0;
+}
+
+/* struct kvm_msrs with room for one entry, which is what the flexible array member stands for */
+union one_msr {
+  struct kvm_msrs head;
+  struct {
+    uint64_t head_bytes;
+    struct kvm_msr_entry entry;
+  };
+};
+_Static_assert(sizeof (struct kvm_msrs) == sizeof (uint64_t), "the entry follows the head");
+
+/* KVM_GET_MSRS and KVM_SET_MSRS return how many MSRs they did. */
+static int
+one_msr_ioctl (int vcpu_fd, unsigned long request, union one_msr *msr)
+{
+  int done = host_calls.ioctl (vcpu_fd, request, msr);
+
+  if (done == 1)
+    return 0;
+  if (done >= 0)
+    errno = ENOENT;
+  return -1;
+}
+
+int
+kvm_vcpu_get_msr (int vcpu_fd, uint32_t index, uint64_t *value)
+{
+  union one_msr msr = { .head = { .nmsrs = 1 } };
+
+  msr.entry = (struct kvm_msr_entry){ .index = index };
+  if (one_msr_ioctl (vcpu_fd, KVM_GET_MSRS, &msr) < 0)
+    return -1;
+  *value = msr.entry.data;
+  return 0;
+}
+
+int
+kvm_vcpu_set_msr (int vcpu_fd, uint32_t index, uint64_t value)
+{
+  union one_msr msr = { .head = { .nmsrs = 1 } };
+
+  msr.entry = (struct kvm_msr_entry){ .index = index, .data = value };
+  return one_msr_ioctl (vcpu_fd, KVM_SET_MSRS, &msr);
+}

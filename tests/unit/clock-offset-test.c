@@ -1,0 +1,400 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "clock-offset.h"
+
+#include "error.h"
+
+#define SECOND_NS  G_GINT64_CONSTANT (1000000000)
+#define SLEW_PPM   500
+#define RUNS       200
+#define RUN_LENGTH 400
+
+/* What two readings of clocks that tick in whole nanoseconds can add. */
+#define RESOLUTION_NS 4
+
+/* a world of two hosts whose clocks are known exactly */
+
+typedef struct {
+  gint64 now_ns;            /* true time */
+  __int128 monotonic;       /* of this host, in 1e-6 ns, so that slewing needs no rounding */
+  __int128 remote;          /* CLOCK_REALTIME of the other, likewise */
+  gint64 realtime_ahead_ns; /* CLOCK_REALTIME here minus CLOCK_MONOTONIC */
+  int local_ppm;
+  int remote_ppm;
+} World;
+
+static void
+world_pass (World *world, gint64 ns)
+{
+  world->now_ns += ns;
+  world->monotonic += (__int128) ns * (1000000 + world->local_ppm);
+  world->remote += (__int128) ns * (1000000 + world->remote_ppm);
+}
+
+static gint64
+world_monotonic_ns (const World *world)
+{
+  return (gint64) (world->monotonic / 1000000);
+}
+
+static gint64
+world_remote_ns (const World *world)
+{
+  return (gint64) (world->remote / 1000000);
+}
+
+static gint64
+world_theta_ns (const World *world)
+{
+  return world_monotonic_ns (world) + world->realtime_ahead_ns - world_remote_ns (world);
+}
+
+static HostClockReading
+world_read (const World *world)
+{
+  return (HostClockReading){
+    .monotonic_ns = world_monotonic_ns (world),
+    .realtime_ns = world_monotonic_ns (world) + world->realtime_ahead_ns,
+    .slack_ns = 30,
+  };
+}
+
+/* Mostly quick, sometimes slow, and never the same in both directions. */
+static gint64
+random_delay_ns (void)
+{
+  return g_test_rand_int_range (0, 20) == 0 ? g_test_rand_int_range (1000, 10000000)
+                                            : g_test_rand_int_range (1000, 100000);
+}
+
+static ClockSample
+world_exchange (World *world)
+{
+  ClockSample sample;
+
+  sample.sent_ns = world_monotonic_ns (world);
+  world_pass (world, random_delay_ns ());
+  sample.remote_ns = world_remote_ns (world);
+  world_pass (world, random_delay_ns ());
+  sample.received_ns = world_monotonic_ns (world);
+  return sample;
+}
+
+static World
+world_new (void)
+{
+  return (World){
+    .monotonic = (__int128) g_test_rand_int_range (0, G_MAXINT) * SECOND_NS,
+    .remote = (__int128) 1000000 * 1700000000 * SECOND_NS + g_test_rand_int (),
+    .realtime_ahead_ns = 1700000000 * SECOND_NS + g_test_rand_int (),
+    .local_ppm = g_test_rand_int_range (-SLEW_PPM, SLEW_PPM + 1),
+    .remote_ppm = g_test_rand_int_range (-SLEW_PPM, SLEW_PPM + 1),
+  };
+}
+
+static void
+assert_truth_in_bound (const World *world, const ClockOffset *offset)
+{
+  HostClockReading now = world_read (world);
+  ClockEstimate estimate;
+  gint64 error_ns;
+
+  g_assert_true (clock_offset_get (offset, &now, &estimate));
+  error_ns = ABS (estimate.theta_ns - world_theta_ns (world));
+  g_assert_cmpint (error_ns, <=, (gint64) estimate.bound_ns + RESOLUTION_NS);
+}
+
+/* tests */
+
+static void
+test_nothing_known (void)
+{
+  ClockOffset offset = { 0 };
+  HostClockReading now = { .monotonic_ns = 1, .realtime_ns = 2 };
+  ClockEstimate estimate;
+
+  g_assert_false (clock_offset_get (&offset, &now, &estimate));
+}
+
+static void
+test_one_sample (void)
+{
+  ClockOffset offset = { 0 };
+  const ClockSample sample = { .sent_ns = 1000, .remote_ns = 5000000, .received_ns = 1200 };
+  const HostClockReading now = { .monotonic_ns = 1200, .realtime_ns = 9000000 };
+  ClockEstimate estimate;
+
+  g_assert_true (clock_offset_add (&offset, &sample));
+  g_assert_true (clock_offset_get (&offset, &now, &estimate));
+  /* at the middle of the exchange it was 5000000 there and 8999900 here */
+  g_assert_cmpint (estimate.theta_ns, ==, 8999900 - 5000000);
+  g_assert_cmpuint (estimate.bound_ns, >=, 100);
+  g_assert_cmpuint (estimate.bound_ns, <=, 105);
+}
+
+/* Two lopsided exchanges of 100 us each tell more than one straight one of 100 us would. */
+static void
+test_lopsided_samples_complement (void)
+{
+  ClockOffset offset = { 0 };
+  const ClockSample quick_there = { .sent_ns = 0, .remote_ns = 10000, .received_ns = 100000 };
+  const ClockSample quick_back = { .sent_ns = 100000, .remote_ns = 190000, .received_ns = 200000 };
+  const HostClockReading now = { .monotonic_ns = 200000, .realtime_ns = 200000 };
+  ClockEstimate estimate;
+
+  g_assert_true (clock_offset_add (&offset, &quick_there));
+  g_assert_true (clock_offset_add (&offset, &quick_back));
+  g_assert_true (clock_offset_get (&offset, &now, &estimate));
+  g_assert_cmpint (ABS (estimate.theta_ns), <=, 200);
+  g_assert_cmpuint (estimate.bound_ns, <=, 10000 + 2 * 200);
+}
+
+static void
+test_bound_grows_with_age (void)
+{
+  ClockOffset offset = { 0 };
+  const ClockSample sample = { .sent_ns = 0, .remote_ns = 0, .received_ns = 100 };
+  const HostClockReading later = { .monotonic_ns = 100 + SECOND_NS, .realtime_ns = SECOND_NS };
+  ClockEstimate estimate;
+
+  g_assert_true (clock_offset_add (&offset, &sample));
+  g_assert_true (clock_offset_get (&offset, &later, &estimate));
+  g_assert_cmpuint (estimate.bound_ns, >=, CLOCK_OFFSET_DRIFT_PPM * 1000);
+  g_assert_cmpuint (estimate.bound_ns, <=, CLOCK_OFFSET_DRIFT_PPM * 1000 + 100);
+}
+
+static void
+test_truth_is_always_inside (void)
+{
+  for (guint run = 0; run < RUNS; run++) {
+    World world = world_new ();
+    ClockOffset offset = { 0 };
+
+    for (guint i = 0; i < RUN_LENGTH; i++) {
+      ClockSample sample = world_exchange (&world);
+
+      g_assert_true (clock_sample_is_plausible (&sample));
+      g_assert_true (clock_offset_add (&offset, &sample));
+      assert_truth_in_bound (&world, &offset);
+      if (g_test_rand_int_range (0, 10) == 0) {
+        world.local_ppm = g_test_rand_int_range (-SLEW_PPM, SLEW_PPM + 1);
+        world.remote_ppm = g_test_rand_int_range (-SLEW_PPM, SLEW_PPM + 1);
+      }
+      world_pass (&world, g_test_rand_int_range (0, 500) * 1000000);
+      assert_truth_in_bound (&world, &offset);
+    }
+  }
+}
+
+/* Also with both clocks going apart as fast as they can, for as long as a long migration takes. */
+static void
+test_truth_is_inside_at_full_slew (void)
+{
+  World world = world_new ();
+  ClockOffset offset = { 0 };
+  ClockSample sample = world_exchange (&world);
+
+  world.local_ppm = SLEW_PPM;
+  world.remote_ppm = -SLEW_PPM;
+  g_assert_true (clock_offset_add (&offset, &sample));
+  for (guint i = 0; i < 3600; i++) {
+    world_pass (&world, SECOND_NS);
+    assert_truth_in_bound (&world, &offset);
+  }
+}
+
+static gint64
+random_step_ns (void)
+{
+  gint64 step_ns = g_test_rand_int_range (50, 3600000) * G_GINT64_CONSTANT (1000000);
+
+  return g_test_rand_bit () ? step_ns : -step_ns;
+}
+
+static void
+test_remote_step (void)
+{
+  for (guint run = 0; run < RUNS; run++) {
+    World world = world_new ();
+    ClockOffset offset = { 0 };
+    ClockSample sample;
+
+    for (guint i = 0; i < 40; i++) {
+      sample = world_exchange (&world);
+      g_assert_true (clock_offset_add (&offset, &sample));
+      world_pass (&world, 250000000);
+    }
+    world.remote += (__int128) random_step_ns () * 1000000;
+    sample = world_exchange (&world);
+    g_assert_false (clock_offset_add (&offset, &sample));
+    assert_truth_in_bound (&world, &offset);
+    g_assert_cmpuint (offset.samples, ==, 1);
+  }
+}
+
+/* A step here needs no new sample: the old ones are as good as before. */
+static void
+test_local_step (void)
+{
+  for (guint run = 0; run < RUNS; run++) {
+    World world = world_new ();
+    ClockOffset offset = { 0 };
+    ClockSample sample = world_exchange (&world);
+
+    g_assert_true (clock_offset_add (&offset, &sample));
+    world.realtime_ahead_ns += random_step_ns ();
+    assert_truth_in_bound (&world, &offset);
+    sample = world_exchange (&world);
+    g_assert_true (clock_offset_add (&offset, &sample));
+    assert_truth_in_bound (&world, &offset);
+  }
+}
+
+static void
+test_implausible_samples (void)
+{
+  const ClockSample samples[] = {
+    { .sent_ns = 2, .remote_ns = 1, .received_ns = 1 },
+    { .sent_ns = -1, .remote_ns = 1, .received_ns = 1 },
+    { .sent_ns = 1, .remote_ns = -1, .received_ns = 1 },
+    { .sent_ns = 1, .remote_ns = G_MININT64, .received_ns = 1 },
+    { .sent_ns = 1, .remote_ns = G_MAXINT64, .received_ns = 1 },
+    { .sent_ns = 1, .remote_ns = 1, .received_ns = G_MAXINT64 },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (samples); i++)
+    g_assert_false (clock_sample_is_plausible (&samples[i]));
+}
+
+/* What a hostile peer may say must not overflow anything; the sanitizers watch. */
+static void
+test_extreme_samples (void)
+{
+  const HostClockReading now = { .monotonic_ns = G_MAXINT64 / 4,
+                                 .realtime_ns = G_MAXINT64 / 2,
+                                 .slack_ns = 1 };
+
+  for (guint i = 0; i < 10000; i++) {
+    ClockOffset offset = { 0 };
+    ClockEstimate estimate;
+
+    for (guint j = 0; j < 4; j++) {
+      ClockSample sample = {
+        .sent_ns = (gint64) j * SECOND_NS,
+        .received_ns = (gint64) j * SECOND_NS + SECOND_NS / 2,
+        .remote_ns = (gint64) ((guint64) (guint32) g_test_rand_int () << 30),
+      };
+
+      if (g_test_rand_bit ())
+        sample.remote_ns = g_test_rand_bit () ? G_MAXINT64 / 2 : 0;
+      g_assert_true (clock_sample_is_plausible (&sample));
+      (void) clock_offset_add (&offset, &sample);
+    }
+    g_assert_true (clock_offset_get (&offset, &now, &estimate));
+  }
+}
+
+static void
+test_choose (void)
+{
+  const HostClockState synchronised = { .synchronised = true, .max_error_us = 3000 };
+  const HostClockState free_running = { .synchronised = false, .max_error_us = 16000000 };
+  const ClockEstimate zero_inside = { .theta_ns = -90, .bound_ns = 100 };
+  const ClockEstimate zero_outside = { .theta_ns = -101, .bound_ns = 100 };
+  const struct {
+    HostClockMode mode;
+    const ClockEstimate *estimate;
+    const HostClockState *local;
+    const HostClockState *remote;
+    ClockChoice want;
+  } cases[] = {
+    { HOST_CLOCK_AUTO, &zero_inside, &synchronised, &synchronised, { 0, 190, false } },
+    { HOST_CLOCK_AUTO, &zero_outside, &synchronised, &synchronised, { -101, 100, true } },
+    { HOST_CLOCK_AUTO, &zero_inside, &free_running, &synchronised, { -90, 100, true } },
+    { HOST_CLOCK_AUTO, &zero_inside, &synchronised, &free_running, { -90, 100, true } },
+    { HOST_CLOCK_MEASURE, &zero_inside, &synchronised, &synchronised, { -90, 100, true } },
+    { HOST_CLOCK_TRUST, &zero_outside, &free_running, &free_running, { 0, 201, false } },
+    { HOST_CLOCK_TRUST, NULL, &synchronised, &synchronised, { 0, 6000000, false } },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autoptr (GError) error = NULL;
+    ClockChoice choice;
+
+    g_assert_true (clock_offset_choose (cases[i].mode, cases[i].estimate, cases[i].local,
+                                        cases[i].remote, &choice, &error));
+    g_assert_no_error (error);
+    g_assert_cmpint (choice.theta_ns, ==, cases[i].want.theta_ns);
+    g_assert_cmpuint (choice.bound_ns, ==, cases[i].want.bound_ns);
+    g_assert_true (choice.measured == cases[i].want.measured);
+  }
+}
+
+static void
+test_choose_without_measurement (void)
+{
+  const HostClockState synchronised = { .synchronised = true, .max_error_us = 3000 };
+  const HostClockMode modes[] = { HOST_CLOCK_AUTO, HOST_CLOCK_MEASURE };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (modes); i++) {
+    g_autoptr (GError) error = NULL;
+    ClockChoice choice;
+
+    g_assert_false (
+      clock_offset_choose (modes[i], NULL, &synchronised, &synchronised, &choice, &error));
+    g_assert_error (error, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_FAILED);
+    g_assert_nonnull (strstr (error->message, host_clock_mode_name (modes[i])));
+  }
+}
+
+static void
+test_mode_names (void)
+{
+  HostClockMode mode;
+
+  for (guint i = HOST_CLOCK_AUTO; i <= HOST_CLOCK_MEASURE; i++) {
+    g_assert_true (host_clock_mode_parse (host_clock_mode_name (i), &mode));
+    g_assert_cmpint (mode, ==, i);
+  }
+  g_assert_false (host_clock_mode_parse ("Auto", &mode));
+  g_assert_false (host_clock_mode_parse ("", &mode));
+}
+
+static void
+test_host_clock (void)
+{
+  g_autoptr (GError) error = NULL;
+  HostClockReading reading;
+  HostClockState state;
+  gint64 before_ns = host_clock_monotonic_ns ();
+
+  host_clock_read (&reading);
+  g_assert_cmpint (reading.monotonic_ns, >=, before_ns);
+  g_assert_cmpint (reading.monotonic_ns, <=, host_clock_monotonic_ns ());
+  g_assert_cmpint (reading.slack_ns, >=, 0);
+  g_assert_cmpint (ABS (reading.realtime_ns - host_clock_realtime_ns ()), <, 10 * SECOND_NS);
+
+  if (!host_clock_read_state (&state, &error))
+    g_assert_false (state.synchronised);
+  g_assert_cmpuint (state.max_error_us, <=, HOST_CLOCK_MAX_ERROR_US);
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/clock-offset/nothing-known", test_nothing_known);
+  g_test_add_func ("/clock-offset/one-sample", test_one_sample);
+  g_test_add_func ("/clock-offset/lopsided-samples-complement", test_lopsided_samples_complement);
+  g_test_add_func ("/clock-offset/bound-grows-with-age", test_bound_grows_with_age);
+  g_test_add_func ("/clock-offset/truth-is-always-inside", test_truth_is_always_inside);
+  g_test_add_func ("/clock-offset/truth-is-inside-at-full-slew", test_truth_is_inside_at_full_slew);
+  g_test_add_func ("/clock-offset/remote-step", test_remote_step);
+  g_test_add_func ("/clock-offset/local-step", test_local_step);
+  g_test_add_func ("/clock-offset/implausible-samples", test_implausible_samples);
+  g_test_add_func ("/clock-offset/extreme-samples", test_extreme_samples);
+  g_test_add_func ("/clock-offset/choose", test_choose);
+  g_test_add_func ("/clock-offset/choose-without-measurement", test_choose_without_measurement);
+  g_test_add_func ("/clock-offset/mode-names", test_mode_names);
+  g_test_add_func ("/clock-offset/host-clock", test_host_clock);
+  return g_test_run ();
+}

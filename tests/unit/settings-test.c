@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <glib/gstdio.h>
+#include <string.h>
+
+#include "error.h"
+#include "settings.h"
+#include "temp-folder.h"
+
+#define MAIN_FILE "clockferry.conf"
+
+static Settings *
+load (const char *folder, GError **error)
+{
+  g_autofree char *path = g_build_filename (folder, MAIN_FILE, NULL);
+
+  return settings_load (path, error);
+}
+
+static void
+write_file (const char *folder, const char *name, const char *text)
+{
+  g_autofree char *path = temp_folder_write (folder, name, text);
+}
+
+static Settings *
+load_text (const char *folder, const char *text)
+{
+  g_autoptr (GError) error = NULL;
+  Settings *settings;
+
+  write_file (folder, MAIN_FILE, text);
+  settings = load (folder, &error);
+  g_assert_no_error (error);
+  g_assert_nonnull (settings);
+  return settings;
+}
+
+static void
+assert_defaults (const Settings *settings)
+{
+  g_assert_null (settings->address);
+  g_assert_null (settings->listen_address);
+  g_assert_cmpuint (settings->port, ==, 16520);
+  g_assert_cmpint (settings->host_clock, ==, HOST_CLOCK_AUTO);
+  g_assert_cmpint (settings->mode, ==, SETTINGS_MODE_APPLY);
+  g_assert_cmpuint (settings->max_advance_s, ==, 300);
+}
+
+static void
+test_no_file (void)
+{
+  g_autoptr (TempFolder) folder = temp_folder_make ();
+  g_autoptr (GError) error = NULL;
+  g_autoptr (Settings) settings = load (folder, &error);
+
+  g_assert_no_error (error);
+  assert_defaults (settings);
+}
+
+static void
+test_nothing_said (void)
+{
+  const char *const texts[] = { "", "\n", "# nothing\n", "[clockferry]\n", "[clockferry]\n#Port=1\n" };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (texts); i++) {
+    g_autoptr (TempFolder) folder = temp_folder_make ();
+    g_autoptr (Settings) settings = load_text (folder, texts[i]);
+
+    assert_defaults (settings);
+  }
+}
+
+/* The file that is installed: as it is, and with every default it documents made explicit. */
+static void
+test_installed_file (void)
+{
+  g_autofree char *path = g_test_build_filename (G_TEST_DIST, "..", "..", "data", MAIN_FILE, NULL);
+  g_autofree char *text = NULL;
+  g_autoptr (GString) explicit_text = NULL;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (TempFolder) folder = temp_folder_make ();
+  g_autoptr (Settings) as_installed = settings_load (path, &error);
+  g_autoptr (Settings) as_documented = NULL;
+
+  g_assert_no_error (error);
+  assert_defaults (as_installed);
+
+  g_assert_true (g_file_get_contents (path, &text, NULL, &error));
+  explicit_text = g_string_new (text);
+  g_assert_cmpuint (g_string_replace (explicit_text, "#Port", "Port", 1), ==, 1);
+  g_assert_cmpuint (g_string_replace (explicit_text, "#HostClock", "HostClock", 1), ==, 1);
+  g_assert_cmpuint (g_string_replace (explicit_text, "#Mode", "Mode", 1), ==, 1);
+  g_assert_cmpuint (g_string_replace (explicit_text, "#MaxAdvanceSec", "MaxAdvanceSec", 1), ==, 1);
+  as_documented = load_text (folder, explicit_text->str);
+  assert_defaults (as_documented);
+}
+
+static void
+test_every_key (void)
+{
+  g_autoptr (TempFolder) folder = temp_folder_make ();
+  g_autoptr (Settings) settings = load_text (folder, "[clockferry]\n"
+                                                     "Address = kvm1.example.org\n"
+                                                     "ListenAddress=2001:db8::1\n"
+                                                     "Port=\t1 \n"
+                                                     "HostClock=measure\n"
+                                                     "Mode=observe\n"
+                                                     "MaxAdvanceSec=400\n");
+
+  g_assert_cmpstr (settings->address, ==, "kvm1.example.org");
+  g_assert_cmpstr (settings->listen_address, ==, "2001:db8::1");
+  g_assert_cmpuint (settings->port, ==, 1);
+  g_assert_cmpint (settings->host_clock, ==, HOST_CLOCK_MEASURE);
+  g_assert_cmpint (settings->mode, ==, SETTINGS_MODE_OBSERVE);
+  g_assert_cmpuint (settings->max_advance_s, ==, 400);
+}
+
+/* drop-ins */
+
+static void
+test_drop_in_order (void)
+{
+  g_autoptr (TempFolder) folder = temp_folder_make ();
+  g_autoptr (GError) error = NULL;
+  g_autoptr (Settings) settings = NULL;
+
+  write_file (folder, MAIN_FILE, "[clockferry]\nPort=1\nMaxAdvanceSec=1\nAddress=main\n");
+  write_file (folder, MAIN_FILE ".d/50-b.conf", "[clockferry]\nPort=50\nAddress=fifty\n");
+  write_file (folder, MAIN_FILE ".d/9-a.conf", "[clockferry]\nPort=9\n");
+  write_file (folder, MAIN_FILE ".d/10-c.conf", "[clockferry]\nPort=10\nAddress=ten\n");
+  write_file (folder, MAIN_FILE ".d/99-z.conf.dpkg-old", "[clockferry]\nPort=99\n");
+  write_file (folder, MAIN_FILE ".d/README", "no configuration\n");
+  settings = load (folder, &error);
+
+  g_assert_no_error (error);
+  /* strcmp order: "9-" comes after "10-" and "50-" */
+  g_assert_cmpuint (settings->port, ==, 9);
+  g_assert_cmpstr (settings->address, ==, "fifty");
+  g_assert_cmpuint (settings->max_advance_s, ==, 1);
+}
+
+static void
+test_drop_in_alone (void)
+{
+  g_autoptr (TempFolder) folder = temp_folder_make ();
+  g_autoptr (GError) error = NULL;
+  g_autoptr (Settings) settings = NULL;
+
+  write_file (folder, MAIN_FILE ".d/x.conf", "[clockferry]\nPort=7\n");
+  settings = load (folder, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (settings->port, ==, 7);
+}
+
+static void
+test_drop_in_named (void)
+{
+  g_autoptr (TempFolder) folder = temp_folder_make ();
+  g_autoptr (GError) error = NULL;
+  g_autoptr (Settings) settings = NULL;
+
+  write_file (folder, MAIN_FILE, "[clockferry]\nPort=1\n");
+  write_file (folder, MAIN_FILE ".d/x.conf", "[clockferry]\n\nPort=0\n");
+  settings = load (folder, &error);
+  g_assert_null (settings);
+  g_assert_error (error, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_INVALID_SETTING);
+  g_assert_nonnull (strstr (error->message, "/" MAIN_FILE ".d/x.conf:3: "));
+}
+
+static void
+test_unreadable (void)
+{
+  g_autoptr (TempFolder) folder = temp_folder_make ();
+  g_autofree char *path = g_build_filename (folder, MAIN_FILE, NULL);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (Settings) settings = NULL;
+
+  /* a folder in its place: unreadable for root too */
+  g_assert_cmpint (g_mkdir (path, 0700), ==, 0);
+  settings = load (folder, &error);
+  g_assert_null (settings);
+  g_assert_error (error, G_FILE_ERROR, G_FILE_ERROR_ISDIR);
+  g_assert_nonnull (strstr (error->message, path));
+}
+
+/* refusals */
+
+typedef struct {
+  const char *name;
+  const char *text;
+  guint line;
+  const char *said[3]; /* in the message, up to three */
+} Refusal;
+
+static const Refusal refusals[] = {
+  { "unknown-key", "[clockferry]\nPort=1\nProt=2\n", 3, { "no setting Prot" } },
+  { "key-of-other-case", "[clockferry]\nport=1\n", 2, { "no setting port" } },
+  { "localised-key", "[clockferry]\nPort[de]=1\n", 2, { "Port[de]" } },
+  { "unknown-section", "# one\n\n[Clockferry]\nPort=1\n", 3, { "[Clockferry]", "[clockferry]" } },
+  { "second-section", "[clockferry]\nPort=1\n[other]\n", 3, { "[other]" } },
+  { "port-0", "[clockferry]\nPort=0\n", 2, { "Port=0", "1 to 65535" } },
+  { "port-too-large", "[clockferry]\n\n Port = 65536\n", 3, { "65536", "1 to 65535" } },
+  { "port-negative", "[clockferry]\nPort=-1\n", 2, { "-1", "1 to 65535" } },
+  { "port-word", "[clockferry]\nPort=https\n", 2, { "https", "1 to 65535" } },
+  { "port-empty", "[clockferry]\nPort=\n", 2, { "Port=:", "1 to 65535" } },
+  { "mode", "[clockferry]\nMode=Apply\n", 2, { "Mode=Apply", "apply, observe" } },
+  { "host-clock", "[clockferry]\nHostClock=ntp\n", 2, { "ntp", "auto, trust, measure" } },
+  { "max-advance-0", "[clockferry]\nMaxAdvanceSec=0\n", 2, { "1 to 400" } },
+  { "max-advance-401", "[clockferry]\nMaxAdvanceSec=401\n", 2, { "401", "1 to 400" } },
+  { "listen-name", "[clockferry]\nListenAddress=localhost\n", 2, { "localhost", "IP address" } },
+  { "address", "[clockferry]\nAddress=kvm1 kvm2\n", 2, { "kvm1 kvm2", "host name" } },
+  { "address-xml", "[clockferry]\nAddress=<a>\n", 2, { "host name" } },
+  /* the last of two is the one that counts, so it is the one to name */
+  { "said-twice", "[clockferry]\nPort=1\nMode=apply\nPort=x\n", 4, { "Port=x" } },
+  { "prefix-of-a-key", "[clockferry]\nPorts=1\nPort=0\n", 2, { "no setting Ports" } },
+};
+
+static void
+test_refusal (gconstpointer data)
+{
+  const Refusal *refusal = data;
+  g_autoptr (TempFolder) folder = temp_folder_make ();
+  g_autofree char *place = g_strdup_printf ("%s/" MAIN_FILE ":%u: ", folder, refusal->line);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (Settings) settings = NULL;
+
+  write_file (folder, MAIN_FILE, refusal->text);
+  settings = load (folder, &error);
+  g_assert_null (settings);
+  g_assert_error (error, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_INVALID_SETTING);
+  g_test_message ("%s", error->message);
+  g_assert_true (g_str_has_prefix (error->message, place));
+  for (gsize i = 0; i < G_N_ELEMENTS (refusal->said) && refusal->said[i] != NULL; i++)
+    g_assert_nonnull (strstr (error->message, refusal->said[i]));
+}
+
+/* GKeyFile has its own words for text that is no key file, but our code and the file's name. */
+static void
+test_not_a_key_file (void)
+{
+  const char *const texts[] = { "Port=1\n", "[clockferry]\nPort\n", "[clockferry\n" };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (texts); i++) {
+    g_autoptr (TempFolder) folder = temp_folder_make ();
+    g_autoptr (GError) error = NULL;
+    g_autoptr (Settings) settings = NULL;
+
+    write_file (folder, MAIN_FILE, texts[i]);
+    settings = load (folder, &error);
+    g_assert_null (settings);
+    g_assert_error (error, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_INVALID_SETTING);
+    g_assert_true (g_str_has_prefix (error->message, folder));
+  }
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+
+  g_test_add_func ("/settings/no-file", test_no_file);
+  g_test_add_func ("/settings/nothing-said", test_nothing_said);
+  g_test_add_func ("/settings/installed-file", test_installed_file);
+  g_test_add_func ("/settings/every-key", test_every_key);
+  g_test_add_func ("/settings/drop-in/order", test_drop_in_order);
+  g_test_add_func ("/settings/drop-in/alone", test_drop_in_alone);
+  g_test_add_func ("/settings/drop-in/named", test_drop_in_named);
+  g_test_add_func ("/settings/unreadable", test_unreadable);
+  g_test_add_func ("/settings/not-a-key-file", test_not_a_key_file);
+  for (gsize i = 0; i < G_N_ELEMENTS (refusals); i++) {
+    g_autofree char *path = g_strconcat ("/settings/refused/", refusals[i].name, NULL);
+
+    g_test_add_data_func (path, &refusals[i], test_refusal);
+  }
+  return g_test_run ();
+}

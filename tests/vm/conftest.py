@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Fixtures of the VM tests: the two hosts, and guests on them."""
+
+import pathlib
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+
+import build_tree  # noqa: E402
+import deployment  # noqa: E402
+import failure_report  # noqa: E402
+import guest_domain  # noqa: E402
+import host_pair  # noqa: E402
+import migration  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def hosts():
+    """Both hosts: the ones that `hosts up` left running, else a pair that lives as long as this test run."""
+    pair = host_pair.HostPair()
+    was_up = pair.are_up()
+    if was_up:
+        pair.wait_until_ready()
+    else:
+        pair.boot()
+    with pair.hold():
+        yield pair
+    if was_up:
+        pair.disconnect()
+    else:
+        pair.stop()
+
+
+@pytest.fixture(scope="session")
+def deployed_hosts(hosts):
+    """The hosts with clockferry as it was staged last, by `DESTDIR=$PWD/build/stage meson install`."""
+    if not build_tree.STAGING_DIR.is_dir():
+        pytest.fail(f"{build_tree.STAGING_DIR} is missing: DESTDIR={build_tree.STAGING_DIR} meson install -C <build folder>")
+    deployment.deploy(hosts, build_tree.STAGING_DIR)
+    return hosts
+
+
+@pytest.fixture
+def stock_hosts(hosts):
+    """The hosts without clockferry, whether it is deployed or not: for the control."""
+    with deployment.clockferry_out_of_service(hosts):
+        yield hosts
+
+
+@pytest.fixture
+def start_guest(hosts):
+    """start_guest(**fields of GuestSpec) starts a guest on the source host; it is gone after the test."""
+    specs = []
+
+    def start(**fields):
+        specs.append(guest_domain.GuestSpec(**fields))
+        return migration.start_guest(hosts, specs[-1])
+
+    yield start
+    for spec in specs:
+        migration.remove_guest(hosts, spec)
+
+
+@pytest.fixture
+def migrate_and_judge():
+    """migration.migrate_and_judge(), with the figures printed."""
+    def migrate(guest, to_host, **options):
+        measured = migration.migrate_and_judge(guest, to_host, **options)
+        print(f"\n{guest.spec.name} to {to_host.name}\n{measured.describe()}")
+        return measured
+
+    return migrate
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = (yield).get_result()
+    pair = item.funcargs.get("hosts") if hasattr(item, "funcargs") else None
+    if report.failed and pair is not None:
+        kept_in = failure_report.keep_failure(pair, item.nodeid)
+        report.sections.append(("hosts", f"journals and logs of both hosts: {kept_in}"))

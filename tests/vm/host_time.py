@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The emulated hosts' own clocks: how far apart they are, how they tie to the TSC, and setting them for a test."""
+
+import dataclasses
+import secrets
+
+import host_image
+import host_pair
+
+_HOST_CLOCK = f"{host_image.AGENT_DIR}/host-clock"
+# The ivshmem device; its memory is the third of its resources.
+_SHARED_MEMORY_FINDER = "grep -l PCI_ID=1AF4:1110 /sys/bus/pci/devices/*/uevent"
+_ROUNDS = 20000
+_PAIRS = 40
+
+
+@dataclasses.dataclass(frozen=True)
+class ClockPair:
+    """A clock that was read between two TSC readings, the second `width_ticks` after the first."""
+    tsc_before_ticks: int
+    width_ticks: int
+    clock_ns: int
+
+    @property
+    def tsc_mid_ticks(self):
+        return self.tsc_before_ticks + self.width_ticks / 2
+
+
+@dataclasses.dataclass(frozen=True)
+class ClockOffset:
+    """How far `other` is ahead of `reference` (CLOCK_REALTIME both), at a time on the reference's clock."""
+    offset_ns: float
+    bound_ns: float
+    round_trip_min_ns: int
+    reference_time_ns: int
+
+
+def measure_clock_offset(reference, other):
+    """Let two hosts play ping-pong through the memory they share; the offset is proven to within the bound."""
+    nonce = secrets.randbits(63) + 1
+    _answered, asked = host_pair.run_in_parallel(
+        lambda: _play(other, f"answer $memory {nonce}"),
+        lambda: _play(reference, f"ask $memory {nonce} {_ROUNDS}"))
+    _rounds, round_trip_min_ns, low_ns, high_ns, reference_time_ns = (int(word) for word in asked.stdout.split())
+    if low_ns > high_ns:
+        raise RuntimeError(f"a host's clock was stepped while the offset was measured: {low_ns} > {high_ns} ns")
+    return ClockOffset((low_ns + high_ns) / 2, (high_ns - low_ns) / 2, round_trip_min_ns, reference_time_ns)
+
+
+def _play(host, part):
+    return host.run(f"memory=$({_SHARED_MEMORY_FINDER}) && memory=${{memory%uevent}}resource2 && exec {_HOST_CLOCK} {part}")
+
+
+def take_clock_pairs(host):
+    """Pairs (TSC, CLOCK_REALTIME) of the host itself."""
+    lines = host.run([_HOST_CLOCK, "pairs", _PAIRS]).stdout.splitlines()
+    return [ClockPair(*(int(word) for word in line.split())) for line in lines]
+
+
+def set_clock_offset(reference, other, offset_ns):
+    """Step `other` so that it is ahead of `reference` by this much; returns the offset as it then is."""
+    step_ns = round(offset_ns - measure_clock_offset(reference, other).offset_ns)
+    other.run([_HOST_CLOCK, "step", step_ns])
+    return measure_clock_offset(reference, other)
+
+
+def declare_clock(host, synchronised):
+    """Make adjtimex() in the host say whether its clock is kept by a time service."""
+    host.run([_HOST_CLOCK, "declare", "synchronised" if synchronised else "unsynchronised"])

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * host_clock.c - read, compare, step and declare the CLOCK_REALTIME of an emulated host
+ *
+ * `pairs` ties CLOCK_REALTIME to the host's TSC. `ask` on one host and `answer` on the other play ping-pong through
+ * memory that both hosts map (ivshmem): every round proves bounds for the offset between the two clocks, since the
+ * answerer's stamp was taken between the asker's two. None of it shares code with clockferry, which it is to judge.
+ *
+ * Exit status: 0 done, 1 failed, 2 usage.
+ */
+#define _GNU_SOURCE
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/timex.h>
+#include <unistd.h>
+
+#include "tight_pair.h"
+
+#define NS_PER_S                  INT64_C (1000000000)
+#define PAIR_TRIES                64
+#define RENDEZVOUS_TIMEOUT_NS     (30 * NS_PER_S)
+#define ROUNDS_MAX_DURATION_NS    (NS_PER_S / 2)
+#define SPINS_PER_DEADLINE_CHECK  4096
+#define SYNCHRONISED_MAX_ERROR_US 1000
+
+/* What the two hosts share; the nonce tells this run from what an earlier one left behind. */
+struct mailbox {
+  _Atomic uint64_t ask_nonce;
+  _Atomic uint64_t answer_nonce;
+  _Atomic uint64_t ask_round;
+  _Atomic uint64_t answer_round;
+  _Atomic int64_t answer_stamp_ns;
+};
+
+#define LAST_ROUND UINT64_MAX
+
+static int
+fail (const char *what)
+{
+  fprintf (stderr, "host-clock: %s: %s\n", what, strerror (errno));
+  return 1;
+}
+
+static int
+print_pairs (int count)
+{
+  for (int i = 0; i < count; i++) {
+    struct tight_pair pair = tight_pair_take (CLOCK_REALTIME, PAIR_TRIES);
+
+    printf ("%" PRIu64 " %" PRIu64 " %" PRId64 "\n", pair.tsc_before_ticks, pair.width_ticks,
+            pair.clock_ns);
+  }
+  return 0;
+}
+
+static struct mailbox *
+map_mailbox (const char *path)
+{
+  int fd = open (path, O_RDWR | O_SYNC | O_CLOEXEC);
+  void *memory;
+
+  if (fd < 0)
+    return NULL;
+  memory = mmap (NULL, sizeof (struct mailbox), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  close (fd);
+  return memory == MAP_FAILED ? NULL : memory;
+}
+
+/* Wait for the other host to write `wanted`, giving the CPU away meanwhile: the other may still be starting. */
+static bool
+wait_for_nonce (_Atomic uint64_t *nonce, uint64_t wanted)
+{
+  int64_t deadline_ns = clock_read_ns (CLOCK_MONOTONIC) + RENDEZVOUS_TIMEOUT_NS;
+
+  while (atomic_load (nonce) != wanted) {
+    if (clock_read_ns (CLOCK_MONOTONIC) > deadline_ns) {
+      errno = ETIMEDOUT;
+      return false;
+    }
+    sched_yield ();
+  }
+  return true;
+}
+
+/* Spin until the counter moves on from `previous`; every microsecond saved here is one less in the bound. */
+static bool
+spin_while (_Atomic uint64_t *counter, uint64_t previous)
+{
+  int64_t deadline_ns = clock_read_ns (CLOCK_MONOTONIC) + RENDEZVOUS_TIMEOUT_NS;
+
+  for (;;) {
+    for (int i = 0; i < SPINS_PER_DEADLINE_CHECK; i++)
+      if (atomic_load (counter) != previous)
+        return true;
+    if (clock_read_ns (CLOCK_MONOTONIC) > deadline_ns) {
+      errno = ETIMEDOUT;
+      return false;
+    }
+  }
+}
+
+static int
+answer (struct mailbox *mailbox, uint64_t nonce)
+{
+  uint64_t round = 0;
+
+  atomic_store (&mailbox->answer_round, 0);
+  if (!wait_for_nonce (&mailbox->ask_nonce, nonce))
+    return fail ("waiting for the asking host");
+  atomic_store (&mailbox->answer_nonce, nonce);
+
+  for (;;) {
+    if (!spin_while (&mailbox->ask_round, round))
+      return fail ("waiting for the next question");
+    round = atomic_load (&mailbox->ask_round);
+    if (round == LAST_ROUND)
+      return 0;
+    atomic_store (&mailbox->answer_stamp_ns, clock_read_ns (CLOCK_REALTIME));
+    atomic_store (&mailbox->answer_round, round);
+  }
+}
+
+/* Prints: rounds, shortest round trip, lowest and highest possible (answerer's clock - asker's), asker's time. */
+static int
+ask (struct mailbox *mailbox, uint64_t nonce, uint64_t rounds)
+{
+  int64_t offset_low_ns = INT64_MIN, offset_high_ns = INT64_MAX, round_trip_min_ns = INT64_MAX;
+  int64_t end_ns;
+  uint64_t round;
+
+  atomic_store (&mailbox->ask_round, 0);
+  atomic_store (&mailbox->ask_nonce, nonce);
+  if (!wait_for_nonce (&mailbox->answer_nonce, nonce))
+    return fail ("waiting for the answering host");
+
+  end_ns = clock_read_ns (CLOCK_MONOTONIC) + ROUNDS_MAX_DURATION_NS;
+  for (round = 1; round <= rounds && clock_read_ns (CLOCK_MONOTONIC) < end_ns; round++) {
+    int64_t sent_ns = clock_read_ns (CLOCK_REALTIME), received_ns, stamp_ns;
+
+    atomic_store (&mailbox->ask_round, round);
+    if (!spin_while (&mailbox->answer_round, round - 1))
+      return fail ("waiting for the answer");
+    received_ns = clock_read_ns (CLOCK_REALTIME);
+    stamp_ns = atomic_load (&mailbox->answer_stamp_ns);
+
+    if (stamp_ns - received_ns > offset_low_ns)
+      offset_low_ns = stamp_ns - received_ns;
+    if (stamp_ns - sent_ns < offset_high_ns)
+      offset_high_ns = stamp_ns - sent_ns;
+    if (received_ns - sent_ns < round_trip_min_ns)
+      round_trip_min_ns = received_ns - sent_ns;
+  }
+  atomic_store (&mailbox->ask_round, LAST_ROUND);
+  printf ("%" PRIu64 " %" PRId64 " %" PRId64 " %" PRId64 " %" PRId64 "\n", round - 1,
+          round_trip_min_ns, offset_low_ns, offset_high_ns, clock_read_ns (CLOCK_REALTIME));
+  return 0;
+}
+
+static int
+step (int64_t offset_ns)
+{
+  struct timex change = { .modes = ADJ_SETOFFSET | ADJ_NANO };
+
+  change.time.tv_sec = offset_ns / NS_PER_S;
+  change.time.tv_usec = offset_ns % NS_PER_S;
+  if (change.time.tv_usec < 0) {
+    change.time.tv_sec--;
+    change.time.tv_usec += NS_PER_S;
+  }
+  return clock_adjtime (CLOCK_REALTIME, &change) < 0 ? fail ("stepping the clock") : 0;
+}
+
+/* Make the kernel say what it would say with, or without, a time service that keeps the clock. */
+static int
+declare (bool synchronised)
+{
+  struct timex change = {
+    .modes = ADJ_STATUS | ADJ_MAXERROR | ADJ_ESTERROR,
+    .status = synchronised ? 0 : STA_UNSYNC,
+    .maxerror = synchronised ? SYNCHRONISED_MAX_ERROR_US : 16000000,
+    .esterror = synchronised ? SYNCHRONISED_MAX_ERROR_US : 16000000,
+  };
+
+  return clock_adjtime (CLOCK_REALTIME, &change) < 0 ? fail ("setting the clock's state") : 0;
+}
+
+static int
+use_mailbox (char **argv, bool asking)
+{
+  struct mailbox *mailbox = map_mailbox (argv[2]);
+  uint64_t nonce = strtoull (argv[3], NULL, 10);
+
+  if (!mailbox)
+    return fail (argv[2]);
+  return asking ? ask (mailbox, nonce, strtoull (argv[4], NULL, 10)) : answer (mailbox, nonce);
+}
+
+int
+main (int argc, char **argv)
+{
+  const char *verb = argc > 1 ? argv[1] : "";
+
+  if (!strcmp (verb, "pairs") && argc == 3)
+    return print_pairs (atoi (argv[2]));
+  if (!strcmp (verb, "answer") && argc == 4)
+    return use_mailbox (argv, false);
+  if (!strcmp (verb, "ask") && argc == 5)
+    return use_mailbox (argv, true);
+  if (!strcmp (verb, "step") && argc == 3)
+    return step (strtoll (argv[2], NULL, 10));
+  if (!strcmp (verb, "declare") && argc == 3 && !strcmp (argv[2], "synchronised"))
+    return declare (true);
+  if (!strcmp (verb, "declare") && argc == 3 && !strcmp (argv[2], "unsynchronised"))
+    return declare (false);
+
+  fprintf (
+    stderr,
+    "usage: host-clock pairs COUNT | answer MEMORY NONCE | ask MEMORY NONCE ROUNDS | step NS |\n"
+    "       declare synchronised|unsynchronised\n");
+  return 2;
+}

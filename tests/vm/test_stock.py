@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The control: what a migration does to a guest's clocks without clockferry. It also proves that the yardsticks can see it."""
+
+import pytest
+
+VISIBLE_ERROR_NS = 20_000_000
+ESTIMATOR_ERROR_NS = 1_000
+ESTIMATOR_BOUND_NS = 2_000
+
+
+@pytest.mark.parametrize("clocksource", ["kvm-clock", "tsc"])
+def test_stock_migration_breaks_the_clocks(stock_hosts, start_guest, migrate_and_judge, clocksource):
+    guest = start_guest(clocksource=clocksource)
+    there = migrate_and_judge(guest, stock_hosts.dest)
+    back = migrate_and_judge(guest, stock_hosts.source)
+
+    for measured in (there, back):
+        verdict = measured.yardstick
+        assert set(measured.clocksources_after) == {clocksource}
+        assert abs(verdict.coherence_null.shift_ns) < ESTIMATOR_ERROR_NS
+        assert abs(verdict.continuity_null.shift_ns) < ESTIMATOR_ERROR_NS
+        assert verdict.coherence.bound_ns < ESTIMATOR_BOUND_NS
+        assert verdict.continuity.bound_ns < ESTIMATOR_BOUND_NS
+        assert verdict.continuity.shift_ns < -VISIBLE_ERROR_NS
