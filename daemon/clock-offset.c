@@ -23,8 +23,8 @@ drift_ns (int64_t age_ns)
   if (age_ns <= 0)
     return 0;
   /* in two parts, as an age of months times the rate would overflow */
-  return age_ns / 1000000 * CLOCK_OFFSET_DRIFT_PPM
-         + age_ns % 1000000 * CLOCK_OFFSET_DRIFT_PPM / 1000000 + 1;
+  return age_ns / 1000000 * CLOCK_OFFSET_DRIFT_PPM +
+         age_ns % 1000000 * CLOCK_OFFSET_DRIFT_PPM / 1000000 + 1;
 }
 
 static uint64_t
@@ -58,8 +58,8 @@ host_clock_mode_parse (const char *name, HostClockMode *mode)
 bool
 clock_sample_is_plausible (const ClockSample *sample)
 {
-  return sample->remote_ns >= 0 && sample->remote_ns <= REMOTE_MAX_NS && sample->sent_ns >= 0
-         && sample->received_ns >= sample->sent_ns && sample->received_ns <= REMOTE_MAX_NS;
+  return sample->remote_ns >= 0 && sample->remote_ns <= REMOTE_MAX_NS && sample->sent_ns >= 0 &&
+         sample->received_ns >= sample->sent_ns && sample->received_ns <= REMOTE_MAX_NS;
 }
 
 bool
@@ -114,8 +114,8 @@ clock_offset_get (const ClockOffset *self, const HostClockReading *now, ClockEst
   width_ns = self->high_ns - self->low_ns;
   middle_ns = self->low_ns + width_ns / 2;
   estimate->theta_ns = middle_ns + (now->realtime_ns - now->monotonic_ns);
-  estimate->bound_ns = (uint64_t) ((width_ns + 1) / 2 + drift_ns (now->monotonic_ns - self->at_ns)
-                                   + now->slack_ns);
+  estimate->bound_ns =
+    (uint64_t) ((width_ns + 1) / 2 + drift_ns (now->monotonic_ns - self->at_ns) + now->slack_ns);
   return true;
 }
 
@@ -135,14 +135,13 @@ clock_offset_choose (HostClockMode mode, const ClockEstimate *estimate, const Ho
     return false;
   }
 
-  trusted = mode == HOST_CLOCK_TRUST
-            || (mode == HOST_CLOCK_AUTO && local->synchronised && remote->synchronised
-                && distance_ns (estimate->theta_ns, 0) <= estimate->bound_ns);
+  trusted = mode == HOST_CLOCK_TRUST ||
+            (mode == HOST_CLOCK_AUTO && local->synchronised && remote->synchronised &&
+             distance_ns (estimate->theta_ns, 0) <= estimate->bound_ns);
   choice->measured = !trusted;
   choice->theta_ns = trusted ? 0 : estimate->theta_ns;
   if (estimate != NULL)
-    choice->bound_ns
-        = estimate->bound_ns + distance_ns (estimate->theta_ns, choice->theta_ns);
+    choice->bound_ns = estimate->bound_ns + distance_ns (estimate->theta_ns, choice->theta_ns);
   else
     choice->bound_ns = (local->max_error_us + remote->max_error_us) * 1000;
   return true;

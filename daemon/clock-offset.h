@@ -37,10 +37,10 @@ typedef struct {
 
 /* Zero-initialise; a plain value without anything to free. */
 typedef struct {
-  uint64_t samples;    /* how many the interval is made of */
-  int64_t at_ns;       /* CLOCK_MONOTONIC for which the interval stands */
-  int64_t low_ns;      /* monotonic here minus realtime there, at least */
-  int64_t high_ns;     /* and at most */
+  uint64_t samples; /* how many the interval is made of */
+  int64_t at_ns;    /* CLOCK_MONOTONIC for which the interval stands */
+  int64_t low_ns;   /* monotonic here minus realtime there, at least */
+  int64_t high_ns;  /* and at most */
 } ClockOffset;
 
 /* theta, and how far from the truth it can be. */
@@ -58,8 +58,8 @@ typedef enum {
 
 typedef struct {
   int64_t theta_ns;
-  uint64_t bound_ns;   /* the true theta is within this of theta_ns, whichever was used */
-  bool measured;       /* false: trusted, theta_ns is 0 */
+  uint64_t bound_ns; /* the true theta is within this of theta_ns, whichever was used */
+  bool measured;     /* false: trusted, theta_ns is 0 */
 } ClockChoice;
 
 /* "auto", "trust" or "measure"; a constant. */

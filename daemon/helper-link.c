@@ -189,7 +189,7 @@ HelperLink *
 helper_link_new (const QemuFolders *folders, const char *name, int id, const char *uuid,
                  const HelperLinkCallbacks *callbacks, gpointer user_data, GError **error)
 {
-  g_autofree char *path = qemu_process_find_socket (folders, id, error);
+  g_autofree char *path = qemu_process_find_socket (folders, name, id, error);
   HelperLink *link;
   int fd;
 

@@ -6,7 +6,7 @@
 #include <sys/timex.h>
 #include <time.h>
 
-/* Without an interrupt in between, the three reads take some 60 ns; one attempt of four has none. */
+/* Undisturbed, the three reads take some 60 ns; one attempt of four is undisturbed. */
 #define READ_ATTEMPTS 4
 
 /* internal methods */
@@ -59,7 +59,7 @@ host_clock_read_state (HostClockState *state, GError **error)
 
   g_return_val_if_fail (error == NULL || *error == NULL, false);
 
-  *state = (HostClockState) { .synchronised = false, .max_error_us = HOST_CLOCK_MAX_ERROR_US };
+  *state = (HostClockState){ .synchronised = false, .max_error_us = HOST_CLOCK_MAX_ERROR_US };
   if (adjtimex (&timex) < 0) {
     int saved_errno = errno;
 

@@ -12,8 +12,8 @@
 /* CLOCK_REALTIME, seen from CLOCK_MONOTONIC. */
 typedef struct {
   int64_t monotonic_ns;
-  int64_t realtime_ns;    /* at monotonic_ns, give or take slack_ns */
-  int64_t slack_ns;       /* the two cannot be read at once */
+  int64_t realtime_ns; /* at monotonic_ns, give or take slack_ns */
+  int64_t slack_ns;    /* the two cannot be read at once */
 } HostClockReading;
 
 /* NTP_PHASE_LIMIT, include/linux/timex.h: from here on the kernel says that it knows nothing. */
@@ -22,7 +22,7 @@ typedef struct {
 /* The state of CLOCK_REALTIME that an NTP client keeps in the kernel. */
 typedef struct {
   bool synchronised;
-  uint64_t max_error_us;  /* the client's own estimate, aged by the kernel; at most the above */
+  uint64_t max_error_us; /* the client's own estimate, aged by the kernel; at most the above */
 } HostClockState;
 
 int64_t host_clock_realtime_ns (void);

@@ -41,7 +41,7 @@ check_gnutls (int result, GError **error, const char *what)
 static gnutls_datum_t
 datum_from_string (const char *text)
 {
-  return (gnutls_datum_t) { .data = (unsigned char *) text, .size = (unsigned int) strlen (text) };
+  return (gnutls_datum_t){ .data = (unsigned char *) text, .size = (unsigned int) strlen (text) };
 }
 
 /* Take a copy, NUL-terminated, that g_free() frees, and give GnuTLS its own back. */
@@ -95,9 +95,8 @@ pin_from_key (Key key, GError **error)
 static bool
 write_file (const char *path, const char *text, int mode, GError **error)
 {
-  if (g_file_set_contents_full (path, text, -1,
-                                G_FILE_SET_CONTENTS_CONSISTENT | G_FILE_SET_CONTENTS_DURABLE, mode,
-                                error))
+  if (g_file_set_contents_full (
+        path, text, -1, G_FILE_SET_CONTENTS_CONSISTENT | G_FILE_SET_CONTENTS_DURABLE, mode, error))
     return true;
   g_prefix_error (error, "cannot keep this host's identity: ");
   return false;
@@ -109,8 +108,8 @@ read_file (const char *path, char **text, GError **error)
 {
   g_autoptr (GError) local_error = NULL;
 
-  if (g_file_get_contents (path, text, NULL, &local_error)
-      || g_error_matches (local_error, G_FILE_ERROR, G_FILE_ERROR_NOENT))
+  if (g_file_get_contents (path, text, NULL, &local_error) ||
+      g_error_matches (local_error, G_FILE_ERROR, G_FILE_ERROR_NOENT))
     return true;
   g_set_error (error, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_BAD_IDENTITY,
                "cannot read this host's identity: %s", local_error->message);
@@ -124,14 +123,14 @@ make_key (GError **error)
   g_auto (Key) key = NULL;
   gnutls_datum_t pem = { 0 };
 
-  if (!check_gnutls (gnutls_x509_privkey_init (&key), error, "cannot make a private key")
-      || !check_gnutls (gnutls_x509_privkey_generate (
-                            key, GNUTLS_PK_ECDSA,
-                            (unsigned int) GNUTLS_CURVE_TO_BITS (GNUTLS_ECC_CURVE_SECP256R1), 0),
-                        error, "cannot make a private key")
-      || !check_gnutls (gnutls_x509_privkey_export2_pkcs8 (key, GNUTLS_X509_FMT_PEM, NULL,
-                                                           GNUTLS_PKCS_PLAIN, &pem),
-                        error, "cannot encode the new private key"))
+  if (!check_gnutls (gnutls_x509_privkey_init (&key), error, "cannot make a private key") ||
+      !check_gnutls (gnutls_x509_privkey_generate (
+                       key, GNUTLS_PK_ECDSA,
+                       (unsigned int) GNUTLS_CURVE_TO_BITS (GNUTLS_ECC_CURVE_SECP256R1), 0),
+                     error, "cannot make a private key") ||
+      !check_gnutls (
+        gnutls_x509_privkey_export2_pkcs8 (key, GNUTLS_X509_FMT_PEM, NULL, GNUTLS_PKCS_PLAIN, &pem),
+        error, "cannot encode the new private key"))
     return NULL;
   return string_from_datum (&pem);
 }
@@ -145,25 +144,25 @@ make_cert (Key key, GError **error)
   gnutls_datum_t pem = { 0 };
   int result;
 
-  if (!check_gnutls (gnutls_x509_crt_init (&cert), error, "cannot make a certificate")
-      || !check_gnutls (gnutls_rnd (GNUTLS_RND_NONCE, serial, sizeof (serial)), error,
-                        "cannot make a serial number"))
+  if (!check_gnutls (gnutls_x509_crt_init (&cert), error, "cannot make a certificate") ||
+      !check_gnutls (gnutls_rnd (GNUTLS_RND_NONCE, serial, sizeof (serial)), error,
+                     "cannot make a serial number"))
     return NULL;
   serial[0] = (serial[0] & 0x3f) | 0x40;
 
   /* The pin vouches for the key; the certificate itself never has to be renewed. */
-  if ((result = gnutls_x509_crt_set_version (cert, 3)) < 0
-      || (result = gnutls_x509_crt_set_serial (cert, serial, sizeof (serial))) < 0
-      || (result = gnutls_x509_crt_set_dn_by_oid (cert, GNUTLS_OID_X520_COMMON_NAME, 0, CERT_NAME,
-                                                  strlen (CERT_NAME))) < 0
-      || (result = gnutls_x509_crt_set_activation_time (cert, time (NULL) - CERT_BACKDATE_S)) < 0
-      || (result = gnutls_x509_crt_set_expiration_time (
-              cert, (time_t) GNUTLS_X509_NO_WELL_DEFINED_EXPIRATION)) < 0
-      || (result = gnutls_x509_crt_set_basic_constraints (cert, 0, -1)) < 0
-      || (result = gnutls_x509_crt_set_key_usage (cert, GNUTLS_KEY_DIGITAL_SIGNATURE)) < 0
-      || (result = gnutls_x509_crt_set_key (cert, key)) < 0
-      || (result = gnutls_x509_crt_sign2 (cert, cert, key, GNUTLS_DIG_SHA256, 0)) < 0
-      || (result = gnutls_x509_crt_export2 (cert, GNUTLS_X509_FMT_PEM, &pem)) < 0) {
+  if ((result = gnutls_x509_crt_set_version (cert, 3)) < 0 ||
+      (result = gnutls_x509_crt_set_serial (cert, serial, sizeof (serial))) < 0 ||
+      (result = gnutls_x509_crt_set_dn_by_oid (cert, GNUTLS_OID_X520_COMMON_NAME, 0, CERT_NAME,
+                                               strlen (CERT_NAME))) < 0 ||
+      (result = gnutls_x509_crt_set_activation_time (cert, time (NULL) - CERT_BACKDATE_S)) < 0 ||
+      (result = gnutls_x509_crt_set_expiration_time (
+         cert, (time_t) GNUTLS_X509_NO_WELL_DEFINED_EXPIRATION)) < 0 ||
+      (result = gnutls_x509_crt_set_basic_constraints (cert, 0, -1)) < 0 ||
+      (result = gnutls_x509_crt_set_key_usage (cert, GNUTLS_KEY_DIGITAL_SIGNATURE)) < 0 ||
+      (result = gnutls_x509_crt_set_key (cert, key)) < 0 ||
+      (result = gnutls_x509_crt_sign2 (cert, cert, key, GNUTLS_DIG_SHA256, 0)) < 0 ||
+      (result = gnutls_x509_crt_export2 (cert, GNUTLS_X509_FMT_PEM, &pem)) < 0) {
     check_gnutls (result, error, "cannot make a certificate");
     return NULL;
   }
@@ -175,9 +174,9 @@ import_key (const char *pem, const char *path, Key *key, GError **error)
 {
   gnutls_datum_t datum = datum_from_string (pem);
 
-  if (check_gnutls (gnutls_x509_privkey_init (key), error, "cannot hold a private key")
-      && check_gnutls (gnutls_x509_privkey_import (*key, &datum, GNUTLS_X509_FMT_PEM), error,
-                       "not a private key in PEM"))
+  if (check_gnutls (gnutls_x509_privkey_init (key), error, "cannot hold a private key") &&
+      check_gnutls (gnutls_x509_privkey_import (*key, &datum, GNUTLS_X509_FMT_PEM), error,
+                    "not a private key in PEM"))
     return true;
   g_prefix_error (error, "%s is damaged; remove it to have a new one made: ", path);
   return false;
@@ -188,9 +187,9 @@ import_cert (const char *pem, const char *path, Cert *cert, GError **error)
 {
   gnutls_datum_t datum = datum_from_string (pem);
 
-  if (check_gnutls (gnutls_x509_crt_init (cert), error, "cannot hold a certificate")
-      && check_gnutls (gnutls_x509_crt_import (*cert, &datum, GNUTLS_X509_FMT_PEM), error,
-                       "not a certificate in PEM"))
+  if (check_gnutls (gnutls_x509_crt_init (cert), error, "cannot hold a certificate") &&
+      check_gnutls (gnutls_x509_crt_import (*cert, &datum, GNUTLS_X509_FMT_PEM), error,
+                    "not a certificate in PEM"))
     return true;
   g_prefix_error (error, "%s is damaged; remove it to have a new one made: ", path);
   return false;
@@ -256,8 +255,8 @@ identity_load (const char *state_dir, GError **error)
     if (cert_pem == NULL || !write_file (cert_path, cert_pem, 0644, error))
       return NULL;
   }
-  if (!import_cert (cert_pem, cert_path, &cert, error)
-      || !check_pair (key, key_path, cert, cert_path, error))
+  if (!import_cert (cert_pem, cert_path, &cert, error) ||
+      !check_pair (key, key_path, cert, cert_path, error))
     return NULL;
 
   both_pem = g_strconcat (cert_pem, "\n", key_pem, NULL);
@@ -285,17 +284,10 @@ identity_pin (GTlsCertificate *certificate, GError **error)
                  "the certificate has no DER form");
     return NULL;
   }
-  datum = (gnutls_datum_t) { .data = der->data, .size = der->len };
-  if (!check_gnutls (gnutls_x509_crt_init (&cert), error, "cannot hold a certificate")
-      || !check_gnutls (gnutls_x509_crt_import (cert, &datum, GNUTLS_X509_FMT_DER), error,
-                        "cannot read a certificate"))
+  datum = (gnutls_datum_t){ .data = der->data, .size = der->len };
+  if (!check_gnutls (gnutls_x509_crt_init (&cert), error, "cannot hold a certificate") ||
+      !check_gnutls (gnutls_x509_crt_import (cert, &datum, GNUTLS_X509_FMT_DER), error,
+                     "cannot read a certificate"))
     return NULL;
   return pin_from_cert (cert, error);
-}
-
-bool
-identity_pin_is_valid (const char *pin)
-{
-  return strlen (pin) == IDENTITY_PIN_LENGTH
-         && strspn (pin, "0123456789abcdef") == IDENTITY_PIN_LENGTH;
 }

@@ -11,8 +11,8 @@
  * it names the key alone, so that a renewed certificate keeps it.
  */
 
-#define IDENTITY_KEY_FILE    "key.pem"
-#define IDENTITY_CERT_FILE   "cert.pem"
+#define IDENTITY_KEY_FILE  "key.pem"
+#define IDENTITY_CERT_FILE "cert.pem"
 
 #define IDENTITY_PIN_LENGTH 64
 
@@ -31,6 +31,3 @@ GTlsCertificate *identity_load (const char *state_dir, GError **error) G_GNUC_WA
  * Returns: (transfer full): the pin, or NULL with @error set if GnuTLS cannot read the certificate
  */
 char *identity_pin (GTlsCertificate *certificate, GError **error) G_GNUC_WARN_UNUSED_RESULT;
-
-/* Whether @pin has the form of a pin. */
-bool identity_pin_is_valid (const char *pin);

@@ -31,15 +31,19 @@ struct _PeerConnection {
   /* the claim */
   PeerTicketLookup lookup;
   gpointer lookup_data;
-  char *domain;               /* NULL until claimed */
-  guint deadline_id;
+  char *domain; /* NULL until claimed */
 
-  GCancellable *cancellable;  /* of the steps before the bus is up */
+  /* the way there */
+  PeerPhase phase;
+  GSource *first_bytes;
+  gint64 shaking_since_us;
+  guint deadline_id;
+  GCancellable *cancellable; /* of the steps before the bus is up */
   bool closed;
 };
 
 enum {
-  SIGNAL_CLAIMED,
+  SIGNAL_ADVANCED,
   SIGNAL_CLOSED,
   SIGNAL_COUNT,
 };
@@ -49,6 +53,22 @@ static guint signals[SIGNAL_COUNT];
 G_DEFINE_FINAL_TYPE (PeerConnection, peer_connection, G_TYPE_OBJECT)
 
 /* internal methods */
+
+static void
+connection_drop_sources (PeerConnection *self)
+{
+  if (self->first_bytes != NULL)
+    g_source_destroy (self->first_bytes);
+  g_clear_pointer (&self->first_bytes, g_source_unref);
+  g_clear_handle_id (&self->deadline_id, g_source_remove);
+}
+
+static void
+connection_advance (PeerConnection *self, PeerPhase phase)
+{
+  self->phase = phase;
+  g_signal_emit (self, signals[SIGNAL_ADVANCED], 0);
+}
 
 static void
 on_flushed (GObject *source, GAsyncResult *result, gpointer user_data)
@@ -66,7 +86,7 @@ connection_end (PeerConnection *self, const GError *reason)
     return;
   self->closed = true;
 
-  g_clear_handle_id (&self->deadline_id, g_source_remove);
+  connection_drop_sources (self);
   /* without a bus, the step under way ends now and drops the last reference to the socket */
   g_cancellable_cancel (self->cancellable);
   if (self->skeleton != NULL) {
@@ -113,7 +133,7 @@ socket_describe_peer (GSocketConnection *socket)
   if (!G_IS_INET_SOCKET_ADDRESS (address))
     return g_strdup ("unknown");
   return g_inet_address_to_string (
-      g_inet_socket_address_get_address (G_INET_SOCKET_ADDRESS (address)));
+    g_inet_socket_address_get_address (G_INET_SOCKET_ADDRESS (address)));
 }
 
 /* callbacks and signals */
@@ -125,9 +145,19 @@ on_deadline (gpointer user_data)
   g_autoptr (GError) error = NULL;
 
   self->deadline_id = 0;
-  error = g_error_new (CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_TIMED_OUT,
-                       "%s claimed no domain in time", self->address);
+  error = g_error_new (CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_TIMED_OUT, "%s claimed no domain in time",
+                       self->address);
   connection_end (self, error);
+  return G_SOURCE_REMOVE;
+}
+
+static gboolean
+on_first_bytes (GSocket *socket, GIOCondition condition, gpointer user_data)
+{
+  PeerConnection *self = user_data;
+
+  g_clear_pointer (&self->first_bytes, g_source_unref);
+  connection_advance (self, PEER_PHASE_READY);
   return G_SOURCE_REMOVE;
 }
 
@@ -142,13 +172,12 @@ on_bus_closed (GDBusConnection *bus, gboolean vanished, GError *error, gpointer 
  * no answer but the one to Claim.
  */
 static GDBusMessage *
-filter_incoming (GDBusConnection *bus, GDBusMessage *message, gboolean incoming,
-                 gpointer user_data)
+filter_incoming (GDBusConnection *bus, GDBusMessage *message, gboolean incoming, gpointer user_data)
 {
   if (!incoming)
     return message;
-  if (g_dbus_message_get_message_type (message) == G_DBUS_MESSAGE_TYPE_METHOD_CALL
-      && g_strcmp0 (g_dbus_message_get_interface (message), bus_peer_interface_info ()->name) == 0)
+  if (g_dbus_message_get_message_type (message) == G_DBUS_MESSAGE_TYPE_METHOD_CALL &&
+      g_strcmp0 (g_dbus_message_get_interface (message), bus_peer_interface_info ()->name) == 0)
     return message;
   g_object_unref (message);
   return NULL;
@@ -190,7 +219,7 @@ handle_claim (BusPeer *skeleton, GDBusMethodInvocation *invocation, const char *
   if (!host_clock_read_state (&clock, &error))
     g_warning ("%s", error->message);
   bus_peer_complete_claim (skeleton, invocation, clock.synchronised, clock.max_error_us);
-  g_signal_emit (self, signals[SIGNAL_CLAIMED], 0);
+  connection_advance (self, PEER_PHASE_CLAIMED);
   return TRUE;
 }
 
@@ -275,6 +304,7 @@ on_handshake_done (GObject *source, GAsyncResult *result, gpointer user_data)
   stream = peer_stream_new (G_IO_STREAM (self->tls), REQUEST_MAX_BYTES);
   g_dbus_connection_new (stream, NULL, G_DBUS_CONNECTION_FLAGS_DELAY_MESSAGE_PROCESSING, NULL,
                          self->cancellable, on_bus_ready, g_object_ref (self));
+  connection_advance (self, PEER_PHASE_STRANGER);
 }
 
 /* GObject */
@@ -284,7 +314,7 @@ peer_connection_finalize (GObject *object)
 {
   PeerConnection *self = PEER_CONNECTION (object);
 
-  g_clear_handle_id (&self->deadline_id, g_source_remove);
+  connection_drop_sources (self);
   if (self->bus != NULL)
     g_signal_handlers_disconnect_by_data (self->bus, self);
   if (self->skeleton != NULL)
@@ -304,10 +334,10 @@ peer_connection_class_init (PeerConnectionClass *klass)
 {
   G_OBJECT_CLASS (klass)->finalize = peer_connection_finalize;
 
-  signals[SIGNAL_CLAIMED] = g_signal_new ("claimed", PEER_TYPE_CONNECTION, G_SIGNAL_RUN_LAST, 0,
-                                          NULL, NULL, NULL, G_TYPE_NONE, 0);
-  signals[SIGNAL_CLOSED] = g_signal_new ("closed", PEER_TYPE_CONNECTION, G_SIGNAL_RUN_LAST, 0,
-                                         NULL, NULL, NULL, G_TYPE_NONE, 1, G_TYPE_ERROR);
+  signals[SIGNAL_ADVANCED] = g_signal_new ("advanced", PEER_TYPE_CONNECTION, G_SIGNAL_RUN_LAST, 0,
+                                           NULL, NULL, NULL, G_TYPE_NONE, 0);
+  signals[SIGNAL_CLOSED] = g_signal_new ("closed", PEER_TYPE_CONNECTION, G_SIGNAL_RUN_LAST, 0, NULL,
+                                         NULL, NULL, G_TYPE_NONE, 1, G_TYPE_ERROR);
 }
 
 static void
@@ -331,22 +361,48 @@ peer_connection_new (GSocketConnection *socket, PeerTicketLookup lookup, gpointe
 }
 
 void
-peer_connection_start (PeerConnection *self, GTlsCertificate *certificate, guint claim_ms)
+peer_connection_start (PeerConnection *self, guint claim_ms)
+{
+  GSocket *socket = g_socket_connection_get_socket (self->socket);
+
+  g_return_if_fail (self->deadline_id == 0);
+
+  peer_stream_tune_socket (socket);
+  self->deadline_id = g_timeout_add (claim_ms, on_deadline, self);
+  self->first_bytes = g_socket_create_source (socket, G_IO_IN, NULL);
+  g_source_set_callback (self->first_bytes, G_SOURCE_FUNC (on_first_bytes), self, NULL);
+  g_source_attach (self->first_bytes, NULL);
+}
+
+void
+peer_connection_shake_hands (PeerConnection *self, GTlsCertificate *certificate)
 {
   GError *error = NULL;
 
-  g_return_if_fail (self->tls == NULL);
+  g_return_if_fail (self->phase == PEER_PHASE_READY && !self->closed);
 
-  self->deadline_id = g_timeout_add (claim_ms, on_deadline, self);
-  peer_stream_tune_socket (g_socket_connection_get_socket (self->socket));
   self->tls = G_TLS_CONNECTION (
-      g_tls_server_connection_new (G_IO_STREAM (self->socket), certificate, &error));
+    g_tls_server_connection_new (G_IO_STREAM (self->socket), certificate, &error));
   if (self->tls == NULL) {
     connection_fail (self, error, "setting up TLS");
     return;
   }
+  self->shaking_since_us = g_get_monotonic_time ();
   g_tls_connection_handshake_async (self->tls, G_PRIORITY_DEFAULT, self->cancellable,
                                     on_handshake_done, g_object_ref (self));
+  connection_advance (self, PEER_PHASE_SHAKING);
+}
+
+PeerPhase
+peer_connection_get_phase (PeerConnection *self)
+{
+  return self->phase;
+}
+
+gint64
+peer_connection_get_shaking_since_us (PeerConnection *self)
+{
+  return self->shaking_since_us;
 }
 
 const char *
@@ -381,8 +437,7 @@ peer_connection_withdraw (PeerConnection *self, const char *reason)
 void
 peer_connection_close (PeerConnection *self)
 {
-  g_autoptr (GError) error
-      = g_error_new (G_IO_ERROR, G_IO_ERROR_CLOSED, "closed by this daemon");
+  g_autoptr (GError) error = g_error_new (G_IO_ERROR, G_IO_ERROR_CLOSED, "closed by this daemon");
 
   connection_end (self, error);
 }

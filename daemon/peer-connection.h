@@ -22,18 +22,34 @@ G_DECLARE_FINAL_TYPE (PeerConnection, peer_connection, PEER, CONNECTION, GObject
  */
 typedef const char *(*PeerTicketLookup) (const char *domain, gpointer user_data);
 
+typedef enum {
+  PEER_PHASE_SILENT,   /* connected, and not a byte came */
+  PEER_PHASE_READY,    /* waits for peer_connection_shake_hands() */
+  PEER_PHASE_SHAKING,  /* TLS handshake; GIO gives it a thread, of which there are few */
+  PEER_PHASE_STRANGER, /* encrypted, to claim a domain */
+  PEER_PHASE_CLAIMED,  /* records may be pushed */
+} PeerPhase;
+
 /*
  * Take over the accepted @socket. Nothing happens before peer_connection_start().
  *
- * Signals, each once at most, in this order:
- *   "claimed" ()          a valid ticket came; records may be pushed from inside the handler
+ * Signals:
+ *   "advanced" ()         the phase is another one, always a later one
  *   "closed" (GError *)   the connection is gone, whoever ended it; nothing comes after it
  */
 PeerConnection *peer_connection_new (GSocketConnection *socket, PeerTicketLookup lookup,
                                      gpointer lookup_data);
 
-/* Begin the handshake as the one who has @certificate; closes unless claimed in @claim_ms. */
-void peer_connection_start (PeerConnection *self, GTlsCertificate *certificate, guint claim_ms);
+/* Wait for the first bytes; closes unless claimed in @claim_ms. */
+void peer_connection_start (PeerConnection *self, guint claim_ms);
+
+/* In PEER_PHASE_READY: go on, as the one who has @certificate. */
+void peer_connection_shake_hands (PeerConnection *self, GTlsCertificate *certificate);
+
+PeerPhase peer_connection_get_phase (PeerConnection *self);
+
+/* When the handshake began, in g_get_monotonic_time(). */
+gint64 peer_connection_get_shaking_since_us (PeerConnection *self);
 
 /* The claimed domain, or NULL before the claim. */
 const char *peer_connection_get_domain (PeerConnection *self);

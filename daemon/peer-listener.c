@@ -12,8 +12,10 @@ struct _PeerListener {
   gpointer lookup_data;
   guint claim_ms;
 
-  GSocketService *service;  /* NULL while not listening */
+  GSocketService *service; /* NULL while not listening */
   uint16_t port;
+
+  guint make_room_id; /* for the next handshake, while there is none */
 
   /* of PeerConnection, oldest first, each owned by the queue it is in */
   GQueue strangers;
@@ -35,6 +37,9 @@ enum {
 static guint signals[SIGNAL_COUNT];
 
 G_DEFINE_FINAL_TYPE (PeerListener, peer_listener, G_TYPE_OBJECT)
+
+/* callbacks and signals */
+static gboolean on_make_room (gpointer user_data);
 
 /* internal methods */
 
@@ -77,20 +82,60 @@ close_all (GQueue *connections)
 static void
 refuse (PeerListener *self, const char *address, const char *why)
 {
-  g_autoptr (GError) error
-      = g_error_new (CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_FAILED,
-                     "refused a connection from %s: %s", address, why);
+  g_autoptr (GError) error = g_error_new (CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_FAILED,
+                                          "refused a connection from %s: %s", address, why);
 
   g_signal_emit (self, signals[SIGNAL_REFUSED], 0, error);
 }
 
-/* callbacks and signals */
+/* The one in @phase that connected first, or NULL; and how many there are. */
+static PeerConnection *
+find_stranger (PeerListener *self, PeerPhase phase, guint *count)
+{
+  PeerConnection *first = NULL;
+
+  *count = 0;
+  for (GList *l = self->strangers.tail; l != NULL; l = l->prev) {
+    if (peer_connection_get_phase (l->data) == phase) {
+      first = l->data;
+      (*count)++;
+    }
+  }
+  return first;
+}
+
+/* Let those who wait for their handshake have it, first come first served. */
+static void
+shake_next_hands (PeerListener *self)
+{
+  while (self->service != NULL) {
+    guint ready;
+    guint shaking;
+    PeerConnection *next = find_stranger (self, PEER_PHASE_READY, &ready);
+    PeerConnection *oldest = find_stranger (self, PEER_PHASE_SHAKING, &shaking);
+    gint64 left_ms;
+
+    g_clear_handle_id (&self->make_room_id, g_source_remove);
+    if (next == NULL)
+      return;
+    if (shaking < PEER_LISTENER_HANDSHAKES_MAX) {
+      peer_connection_shake_hands (next, self->certificate);
+      continue;
+    }
+    left_ms = PEER_LISTENER_HANDSHAKE_MS -
+              (g_get_monotonic_time () - peer_connection_get_shaking_since_us (oldest)) / 1000;
+    if (left_ms > 0) {
+      self->make_room_id = g_timeout_add ((guint) left_ms, on_make_room, self);
+      return;
+    }
+    /* comes back here from on_connection_closed() */
+    peer_connection_close (oldest);
+  }
+}
 
 static void
-on_connection_claimed (PeerConnection *connection, gpointer user_data)
+greet_claimant (PeerListener *self, PeerConnection *connection)
 {
-  PeerListener *self = user_data;
-
   g_queue_remove (&self->strangers, connection);
   g_queue_push_tail (&self->claimed, connection);
   if (self->claimed.length > PEER_LISTENER_CLAIMED_MAX) {
@@ -102,6 +147,37 @@ on_connection_claimed (PeerConnection *connection, gpointer user_data)
                  peer_connection_get_address (connection));
 }
 
+/* callbacks and signals */
+
+static gboolean
+on_make_room (gpointer user_data)
+{
+  PeerListener *self = user_data;
+
+  self->make_room_id = 0;
+  shake_next_hands (self);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+on_connection_advanced (PeerConnection *connection, gpointer user_data)
+{
+  PeerListener *self = user_data;
+
+  switch (peer_connection_get_phase (connection)) {
+  case PEER_PHASE_READY:
+  case PEER_PHASE_STRANGER:
+    shake_next_hands (self);
+    break;
+  case PEER_PHASE_CLAIMED:
+    greet_claimant (self, connection);
+    break;
+  case PEER_PHASE_SILENT:
+  case PEER_PHASE_SHAKING:
+    break;
+  }
+}
+
 static void
 on_connection_closed (PeerConnection *connection, const GError *error, gpointer user_data)
 {
@@ -110,6 +186,7 @@ on_connection_closed (PeerConnection *connection, const GError *error, gpointer 
 
   if (g_queue_remove (&self->strangers, connection)) {
     g_signal_emit (self, signals[SIGNAL_REFUSED], 0, error);
+    shake_next_hands (self);
   } else if (g_queue_remove (&self->claimed, connection)) {
     g_signal_emit (self, signals[SIGNAL_GONE], 0, peer_connection_get_domain (connection),
                    peer_connection_get_address (connection));
@@ -134,9 +211,9 @@ on_incoming (GSocketService *service, GSocketConnection *socket, GObject *source
     peer_connection_close (g_queue_peek_head (&self->strangers));
 
   g_queue_push_tail (&self->strangers, connection);
-  g_signal_connect_object (connection, "claimed", G_CALLBACK (on_connection_claimed), self, 0);
+  g_signal_connect_object (connection, "advanced", G_CALLBACK (on_connection_advanced), self, 0);
   g_signal_connect_object (connection, "closed", G_CALLBACK (on_connection_closed), self, 0);
-  peer_connection_start (connection, self->certificate, self->claim_ms);
+  peer_connection_start (connection, self->claim_ms);
   return TRUE;
 }
 
@@ -148,11 +225,11 @@ peer_listener_set_property (GObject *object, guint id, const GValue *value, GPar
   PeerListener *self = PEER_LISTENER (object);
 
   switch (id) {
-    case PROP_CLAIM_MS:
-      self->claim_ms = g_value_get_uint (value);
-      break;
-    default:
-      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+  case PROP_CLAIM_MS:
+    self->claim_ms = g_value_get_uint (value);
+    break;
+  default:
+    G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
   }
 }
 
@@ -175,9 +252,9 @@ peer_listener_class_init (PeerListenerClass *klass)
   object_class->dispose = peer_listener_dispose;
 
   g_object_class_install_property (
-      object_class, PROP_CLAIM_MS,
-      g_param_spec_uint ("claim-ms", NULL, NULL, 1, G_MAXINT, PEER_LISTENER_CLAIM_MS,
-                         G_PARAM_WRITABLE | G_PARAM_CONSTRUCT | G_PARAM_STATIC_STRINGS));
+    object_class, PROP_CLAIM_MS,
+    g_param_spec_uint ("claim-ms", NULL, NULL, 1, G_MAXINT, PEER_LISTENER_CLAIM_MS,
+                       G_PARAM_WRITABLE | G_PARAM_CONSTRUCT | G_PARAM_STATIC_STRINGS));
 
   signals[SIGNAL_CLAIMED] = g_signal_new ("claimed", PEER_TYPE_LISTENER, G_SIGNAL_RUN_LAST, 0, NULL,
                                           NULL, NULL, G_TYPE_NONE, 2, G_TYPE_STRING, G_TYPE_STRING);
@@ -260,6 +337,7 @@ peer_listener_stop (PeerListener *self)
     g_clear_object (&self->service);
     self->port = 0;
   }
+  g_clear_handle_id (&self->make_room_id, g_source_remove);
   close_all (&self->strangers);
   close_all (&self->claimed);
 }

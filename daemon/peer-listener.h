@@ -14,11 +14,17 @@
  * are PEER_LISTENER_STRANGERS_MAX of them at most (a new one pushes out the oldest, so that a flood
  * cannot keep out a peer that claims at once) and PEER_LISTENER_STRANGERS_PER_ADDRESS from one
  * address (more are refused). Peers with a ticket count apart, PEER_LISTENER_CLAIMED_MAX.
+ *
+ * GIO does a TLS handshake in a thread of the pool that all of GIO uses, ten at first; so there are
+ * PEER_LISTENER_HANDSHAKES_MAX at a time, none for a peer that said nothing yet, and while others
+ * wait, one that takes longer than PEER_LISTENER_HANDSHAKE_MS makes room.
  */
 
 #define PEER_LISTENER_CLAIM_MS              5000
 #define PEER_LISTENER_STRANGERS_MAX         128
-#define PEER_LISTENER_STRANGERS_PER_ADDRESS 64
+#define PEER_LISTENER_STRANGERS_PER_ADDRESS 32
+#define PEER_LISTENER_HANDSHAKES_MAX        6
+#define PEER_LISTENER_HANDSHAKE_MS          300
 #define PEER_LISTENER_CLAIMED_MAX           512
 
 #define PEER_TYPE_LISTENER (peer_listener_get_type ())
@@ -29,8 +35,9 @@ G_DECLARE_FINAL_TYPE (PeerListener, peer_listener, PEER, LISTENER, GObject)
  * property "claim-ms" to give strangers another time than PEER_LISTENER_CLAIM_MS.
  *
  * Signals:
- *   "claimed" (const char *domain, const char *address)  a peer claimed a domain; the newest record,
- *       if there is one, should be pushed from the handler. The same domain can be claimed again.
+ *   "claimed" (const char *domain, const char *address)  a peer claimed a domain; the newest
+ *       record, if there is one, should be pushed from the handler. The same domain can be claimed
+ *       again.
  *   "gone" (const char *domain, const char *address)     a peer that had claimed it went away
  *   "refused" (const GError *error)  a stranger failed, message ready for the journal
  */
@@ -42,7 +49,7 @@ PeerListener *peer_listener_new (GTlsCertificate *certificate, PeerTicketLookup 
  * Fails, naming both, if the address is not one or is not to be had.
  */
 bool peer_listener_start (PeerListener *self, const char *address, uint16_t port, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+  G_GNUC_WARN_UNUSED_RESULT;
 
 /* Stop listening and close every connection; "gone" is emitted for those with a claim. */
 void peer_listener_stop (PeerListener *self);

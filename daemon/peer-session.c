@@ -8,21 +8,13 @@
 #include "identity.h"
 #include "names.h"
 #include "peer-bus.h"
+#include "peer-sampler.h"
 #include "peer-stream.h"
 
 #include <string.h>
 
 /* The largest record, and what D-Bus puts around it. */
 #define MESSAGE_MAX_BYTES (CLOCK_RECORD_SIZE_MAX + 4096)
-
-/*
- * Comparing clocks: enough round trips at once to meet one without a delay, then a few at a time,
- * so often that the drift allowance in between stays below what a network adds anyway.
- */
-#define SAMPLES_FIRST     32
-#define SAMPLES_LATER     4
-#define SAMPLES_PAUSE_MS  250
-#define SAMPLE_TIMEOUT_MS 5000
 
 typedef enum {
   SESSION_NEW,
@@ -35,12 +27,9 @@ typedef enum {
 
 /* What a failure in that state kept the session from; completes "cannot ...". */
 static const char *const state_aims[] = {
-  [SESSION_NEW] = "begin with",
-  [SESSION_CONNECTING] = "connect to",
-  [SESSION_VERIFYING] = "verify",
-  [SESSION_CLAIMING] = "claim the domain from",
-  [SESSION_OPEN] = "stay connected to",
-  [SESSION_CLOSED] = "go back to",
+  [SESSION_NEW] = "begin with",         [SESSION_CONNECTING] = "connect to",
+  [SESSION_VERIFYING] = "verify",       [SESSION_CLAIMING] = "claim the domain from",
+  [SESSION_OPEN] = "stay connected to", [SESSION_CLOSED] = "go back to",
 };
 
 G_STATIC_ASSERT (G_N_ELEMENTS (state_aims) == SESSION_CLOSED + 1);
@@ -58,10 +47,10 @@ struct _PeerSession {
   /* opening */
   SessionState state;
   guint open_ms;
-  GTask *open_task;          /* until the claim is answered */
-  gulong cancelled_id;       /* of the cancellable of open_task */
+  GTask *open_task;    /* until the claim is answered */
+  gulong cancelled_id; /* of the cancellable of open_task */
   guint deadline_id;
-  GBytes *early_record;      /* came before the answer to the claim was seen here */
+  GBytes *early_record; /* came before the answer to the claim was seen here */
 
   /* transport, outermost last */
   GSocketConnection *socket;
@@ -71,12 +60,8 @@ struct _PeerSession {
   GCancellable *cancellable; /* of every step and call */
 
   /* comparing clocks */
+  PeerSampler *sampler; /* NULL before the claim; stopped when closed */
   HostClockState remote_clock;
-  ClockOffset offset;
-  guint samples_wanted;      /* still to take before the next pause */
-  guint pause_id;
-  int64_t sent_ns;
-  int64_t round_trip_ns;     /* the shortest */
 };
 
 enum {
@@ -93,9 +78,6 @@ enum {
 
 static guint signals[SIGNAL_COUNT];
 
-/* callbacks and signals */
-static void on_sample (GObject *source, GAsyncResult *result, gpointer user_data);
-
 G_DEFINE_FINAL_TYPE (PeerSession, peer_session, G_TYPE_OBJECT)
 
 /* internal methods */
@@ -106,7 +88,8 @@ session_disconnect (PeerSession *self)
 {
   self->state = SESSION_CLOSED;
   g_clear_handle_id (&self->deadline_id, g_source_remove);
-  g_clear_handle_id (&self->pause_id, g_source_remove);
+  if (self->sampler != NULL)
+    peer_sampler_stop (self->sampler);
   g_cancellable_cancel (self->cancellable);
   if (self->proxy != NULL)
     g_signal_handlers_disconnect_by_data (self->proxy, self);
@@ -170,69 +153,6 @@ session_check_certificate (PeerSession *self, GTlsCertificate *certificate, GErr
   return false;
 }
 
-/* clocks */
-
-static void
-session_take_sample (PeerSession *self)
-{
-  self->samples_wanted--;
-  self->sent_ns = host_clock_monotonic_ns ();
-  g_dbus_connection_call (self->bus, NULL, CLOCKFERRY_PEER_PATH, bus_peer_interface_info ()->name,
-                          "Time", NULL, G_VARIANT_TYPE ("(x)"), G_DBUS_CALL_FLAGS_NONE,
-                          SAMPLE_TIMEOUT_MS, self->cancellable, on_sample, g_object_ref (self));
-}
-
-static gboolean
-on_pause_over (gpointer user_data)
-{
-  PeerSession *self = user_data;
-
-  self->pause_id = 0;
-  self->samples_wanted = SAMPLES_LATER;
-  session_take_sample (self);
-  return G_SOURCE_REMOVE;
-}
-
-static void
-on_sample (GObject *source, GAsyncResult *result, gpointer user_data)
-{
-  ClockSample sample = { .received_ns = host_clock_monotonic_ns () };
-  g_autoptr (PeerSession) self = user_data;
-  g_autoptr (GVariant) reply = NULL;
-  GError *error = NULL;
-  gint64 remote_ns;
-
-  reply = g_dbus_connection_call_finish (G_DBUS_CONNECTION (source), result, &error);
-  if (self->state == SESSION_CLOSED) {
-    g_clear_error (&error);
-    return;
-  }
-  if (reply == NULL) {
-    g_prefix_error (&error, "it does not tell its time: ");
-    session_fail (self, error);
-    return;
-  }
-
-  g_variant_get (reply, "(x)", &remote_ns);
-  sample.sent_ns = self->sent_ns;
-  sample.remote_ns = remote_ns;
-  if (!clock_sample_is_plausible (&sample)) {
-    session_fail (self, g_error_new (CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_BAD_MESSAGE,
-                                     "it says that its time is %" G_GINT64_FORMAT " ns",
-                                     remote_ns));
-    return;
-  }
-  if (!clock_offset_add (&self->offset, &sample))
-    g_message ("the clock of %s was stepped; comparing anew", self->address);
-  if (self->round_trip_ns == 0 || sample.received_ns - sample.sent_ns < self->round_trip_ns)
-    self->round_trip_ns = sample.received_ns - sample.sent_ns;
-
-  if (self->samples_wanted > 0)
-    session_take_sample (self);
-  else
-    self->pause_id = g_timeout_add (SAMPLES_PAUSE_MS, on_pause_over, self);
-}
-
 /* callbacks and signals */
 
 static void
@@ -249,11 +169,10 @@ on_record (BusPeer *proxy, const char *domain, GVariant *record, gpointer user_d
   bytes = g_bytes_new (data, size);
   judgement = clock_record_check (g_bytes_get_data (bytes, NULL), size);
   if (judgement != CLOCK_RECORD_OK || !g_str_equal (domain, self->domain)) {
-    session_fail (self, g_error_new (CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_BAD_MESSAGE,
-                                     "it sent a bad record: %s",
-                                     judgement == CLOCK_RECORD_OK
-                                         ? "of another domain"
-                                         : clock_record_error_name (judgement)));
+    session_fail (
+      self, g_error_new (CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_BAD_MESSAGE, "it sent a bad record: %s",
+                         judgement == CLOCK_RECORD_OK ? "of another domain"
+                                                      : clock_record_error_name (judgement)));
     return;
   }
   if (self->state == SESSION_CLAIMING) {
@@ -275,11 +194,17 @@ on_withdrawn (BusPeer *proxy, const char *domain, const char *reason, gpointer u
 }
 
 static void
+on_sampler_failed (GError *error, gpointer user_data)
+{
+  session_fail (user_data, error);
+}
+
+static void
 on_bus_closed (GDBusConnection *bus, gboolean vanished, GError *error, gpointer user_data)
 {
   session_fail (user_data, error != NULL
-                               ? g_error_copy (error)
-                               : g_error_new (G_IO_ERROR, G_IO_ERROR_CLOSED, "end of stream"));
+                             ? g_error_copy (error)
+                             : g_error_new (G_IO_ERROR, G_IO_ERROR_CLOSED, "end of stream"));
 }
 
 static gboolean
@@ -320,8 +245,8 @@ on_claimed (GObject *source, GAsyncResult *result, gpointer user_data)
   GError *error = NULL;
   gboolean synchronised;
   guint64 max_error_us;
-  bool done = bus_peer_call_claim_finish (BUS_PEER (source), &synchronised, &max_error_us, result,
-                                          &error);
+  bool done =
+    bus_peer_call_claim_finish (BUS_PEER (source), &synchronised, &max_error_us, result, &error);
 
   if (self->state == SESSION_CLOSED) {
     g_clear_error (&error);
@@ -337,8 +262,7 @@ on_claimed (GObject *source, GAsyncResult *result, gpointer user_data)
   g_clear_handle_id (&self->deadline_id, g_source_remove);
   self->remote_clock.synchronised = synchronised;
   self->remote_clock.max_error_us = MIN (max_error_us, HOST_CLOCK_MAX_ERROR_US);
-  self->samples_wanted = SAMPLES_FIRST;
-  session_take_sample (self);
+  self->sampler = peer_sampler_new (self->bus, on_sampler_failed, self);
 
   record = g_steal_pointer (&self->early_record);
   task = session_steal_open_task (self);
@@ -409,8 +333,8 @@ on_handshake_done (GObject *source, GAsyncResult *result, gpointer user_data)
     session_fail (self, g_steal_pointer (&tls_error));
     return;
   }
-  if (certificate == NULL
-      || g_tls_connection_get_protocol_version (self->tls) != G_TLS_PROTOCOL_VERSION_TLS_1_3) {
+  if (certificate == NULL ||
+      g_tls_connection_get_protocol_version (self->tls) != G_TLS_PROTOCOL_VERSION_TLS_1_3) {
     session_fail (self, g_error_new (CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_BAD_MESSAGE,
                                      "it does not speak TLS 1.3 with a certificate"));
     return;
@@ -440,8 +364,8 @@ on_connected (GObject *source, GAsyncResult *result, gpointer user_data)
 
   self->socket = g_steal_pointer (&socket);
   peer_stream_tune_socket (g_socket_connection_get_socket (self->socket));
-  self->tls = G_TLS_CONNECTION (
-      g_tls_client_connection_new (G_IO_STREAM (self->socket), NULL, &error));
+  self->tls =
+    G_TLS_CONNECTION (g_tls_client_connection_new (G_IO_STREAM (self->socket), NULL, &error));
   if (self->tls == NULL) {
     session_fail (self, error);
     return;
@@ -462,11 +386,11 @@ peer_session_set_property (GObject *object, guint id, const GValue *value, GPara
   PeerSession *self = PEER_SESSION (object);
 
   switch (id) {
-    case PROP_OPEN_MS:
-      self->open_ms = g_value_get_uint (value);
-      break;
-    default:
-      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+  case PROP_OPEN_MS:
+    self->open_ms = g_value_get_uint (value);
+    break;
+  default:
+    G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
   }
 }
 
@@ -483,6 +407,7 @@ peer_session_finalize (GObject *object)
   PeerSession *self = PEER_SESSION (object);
 
   g_clear_object (&self->cancellable);
+  g_clear_pointer (&self->sampler, peer_sampler_free);
   g_clear_pointer (&self->early_record, g_bytes_unref);
   g_free (self->address);
   g_free (self->pin);
@@ -501,9 +426,9 @@ peer_session_class_init (PeerSessionClass *klass)
   object_class->finalize = peer_session_finalize;
 
   g_object_class_install_property (
-      object_class, PROP_OPEN_MS,
-      g_param_spec_uint ("open-ms", NULL, NULL, 1, G_MAXINT, PEER_SESSION_OPEN_MS,
-                         G_PARAM_WRITABLE | G_PARAM_CONSTRUCT | G_PARAM_STATIC_STRINGS));
+    object_class, PROP_OPEN_MS,
+    g_param_spec_uint ("open-ms", NULL, NULL, 1, G_MAXINT, PEER_SESSION_OPEN_MS,
+                       G_PARAM_WRITABLE | G_PARAM_CONSTRUCT | G_PARAM_STATIC_STRINGS));
 
   signals[SIGNAL_RECORD] = g_signal_new ("record", PEER_TYPE_SESSION, G_SIGNAL_RUN_LAST, 0, NULL,
                                          NULL, NULL, G_TYPE_NONE, 1, G_TYPE_BYTES);
@@ -538,8 +463,8 @@ peer_session_new (const PeerAnnouncement *announcement)
 }
 
 void
-peer_session_open_async (PeerSession *self, GCancellable *cancellable,
-                         GAsyncReadyCallback callback, gpointer user_data)
+peer_session_open_async (PeerSession *self, GCancellable *cancellable, GAsyncReadyCallback callback,
+                         gpointer user_data)
 {
   g_autoptr (GSocketClient) client = g_socket_client_new ();
   g_autoptr (GSocketConnectable) place = g_network_address_new (self->address, self->port);
@@ -556,8 +481,8 @@ peer_session_open_async (PeerSession *self, GCancellable *cancellable,
     return;
   }
   if (cancellable != NULL)
-    self->cancelled_id
-        = g_signal_connect (cancellable, "cancelled", G_CALLBACK (on_cancelled), self);
+    self->cancelled_id =
+      g_signal_connect (cancellable, "cancelled", G_CALLBACK (on_cancelled), self);
 
   g_socket_client_set_enable_proxy (client, FALSE);
   g_socket_client_connect_async (client, place, self->cancellable, on_connected,
@@ -575,16 +500,13 @@ peer_session_open_finish (PeerSession *self, GAsyncResult *result, GError **erro
 bool
 peer_session_get_estimate (PeerSession *self, ClockEstimate *estimate)
 {
-  HostClockReading now;
-
-  host_clock_read (&now);
-  return clock_offset_get (&self->offset, &now, estimate);
+  return self->sampler != NULL && peer_sampler_get_estimate (self->sampler, estimate);
 }
 
 uint64_t
 peer_session_get_round_trip_ns (PeerSession *self)
 {
-  return (uint64_t) self->round_trip_ns;
+  return self->sampler != NULL ? peer_sampler_get_round_trip_ns (self->sampler) : 0;
 }
 
 const HostClockState *

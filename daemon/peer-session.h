@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 /*
- * PeerSession - the destination's end of one connection: claim a domain, compare clocks, get records
+ * PeerSession - the destination's end of one connection: claim a domain, get its records
  *
  * Accepts exactly one key, that of the pin; the ticket does not leave this host before the other
  * end has proven to hold it. While the session is open it keeps comparing the two hosts' clocks.
@@ -17,10 +17,10 @@
 
 /* What the source wrote into the domain's metadata. The strings are copied. */
 typedef struct {
-  const char *address;   /* IP address or host name */
+  const char *address; /* IP address or host name */
   uint16_t port;
-  const char *pin;       /* identity_pin() of the source's certificate */
-  const char *domain;    /* UUID */
+  const char *pin;    /* identity_pin() of the source's certificate */
+  const char *domain; /* UUID */
   const char *ticket;
 } PeerAnnouncement;
 
@@ -51,7 +51,7 @@ PeerSession *peer_session_new (const PeerAnnouncement *announcement);
 void peer_session_open_async (PeerSession *self, GCancellable *cancellable,
                               GAsyncReadyCallback callback, gpointer user_data);
 bool peer_session_open_finish (PeerSession *self, GAsyncResult *result, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+  G_GNUC_WARN_UNUSED_RESULT;
 
 /*
  * How far this host's clock is ahead of the source's, now. False before the first comparison. Works
@@ -67,6 +67,6 @@ const HostClockState *peer_session_get_remote_clock (PeerSession *self);
 
 /*
  * Close; no signal comes afterwards, and a pending open fails with G_IO_ERROR_CANCELLED. To be
- * called before the last reference is dropped, as a comparison under way holds one of its own.
+ * called before the last reference is dropped, as a step of opening holds one of its own.
  */
 void peer_session_close (PeerSession *self);

@@ -29,12 +29,12 @@ struct _PeerInput {
   /* framing */
   uint32_t message_max_bytes;
   uint8_t header[HEADER_BYTES];
-  gsize header_bytes;    /* how much of header[] is there */
-  uint64_t body_bytes;   /* how much of the message is still to come after its header */
+  gsize header_bytes;  /* how much of header[] is there */
+  uint64_t body_bytes; /* how much of the message is still to come after its header */
 
   /* rate, a token bucket */
-  int64_t refilled_us;   /* g_get_monotonic_time() */
-  int64_t credit_us;     /* each message costs a share of a second */
+  int64_t refilled_us; /* g_get_monotonic_time() */
+  int64_t credit_us;   /* each message costs a share of a second */
 };
 
 struct _PeerStream {
@@ -64,8 +64,8 @@ input_take_credit (PeerInput *self, GError **error)
   const int64_t cost_us = G_USEC_PER_SEC / PEER_STREAM_MESSAGES_PER_S;
   int64_t now_us = g_get_monotonic_time ();
 
-  self->credit_us = MIN (self->credit_us + (now_us - self->refilled_us),
-                         cost_us * PEER_STREAM_MESSAGES_BURST);
+  self->credit_us =
+    MIN (self->credit_us + (now_us - self->refilled_us), cost_us * PEER_STREAM_MESSAGES_BURST);
   self->refilled_us = now_us;
   if (self->credit_us < cost_us) {
     g_set_error (error, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_BAD_MESSAGE,
@@ -90,12 +90,12 @@ input_judge_header (PeerInput *self, GError **error)
   }
 
   fields_bytes = header_read_u32 (self, HEADER_FIELDS_LENGTH);
-  fields_bytes = (fields_bytes + HEADER_ALIGNMENT_BYTES - 1) & ~(uint64_t) (HEADER_ALIGNMENT_BYTES - 1);
+  fields_bytes = (fields_bytes + HEADER_ALIGNMENT_BYTES - 1) &
+                 ~(uint64_t) (HEADER_ALIGNMENT_BYTES - 1);
   total_bytes = HEADER_BYTES + fields_bytes + header_read_u32 (self, HEADER_BODY_LENGTH);
   if (total_bytes > self->message_max_bytes) {
     g_set_error (error, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_BAD_MESSAGE,
-                 "the peer announced a message of %" G_GUINT64_FORMAT
-                 " bytes, and %u are allowed",
+                 "the peer announced a message of %" G_GUINT64_FORMAT " bytes, and %u are allowed",
                  total_bytes, self->message_max_bytes);
     return false;
   }

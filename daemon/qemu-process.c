@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "qemu-process.h"
 
+#include <string.h>
+
 #include "error.h"
 #include "helper-protocol.h"
 #include "names.h"
@@ -26,23 +28,23 @@ qemu_process_read_pid (const QemuFolders *folders, const char *name, GError **er
 }
 
 char *
-qemu_process_find_socket (const QemuFolders *folders, int id, GError **error)
+qemu_process_find_socket (const QemuFolders *folders, const char *name, int id, GError **error)
 {
   const char *state_dir = folders->state_dir != NULL ? folders->state_dir : LIBVIRT_QEMU_STATE_DIR;
-  /* libvirt cuts the name in the folder's name by characters of its own locale; the id alone is
-   * unique among the running domains */
+  /* The id is unique among the running domains, but after a power failure there may be folders of
+   * earlier ones. libvirt cuts the name behind it by characters of its own locale. */
   g_autofree char *prefix = g_strdup_printf ("domain-%d-", id);
   g_autoptr (GDir) dir = g_dir_open (state_dir, 0, error);
-  const char *name;
+  const char *entry;
 
   if (dir == NULL)
     return NULL;
-  while ((name = g_dir_read_name (dir)) != NULL) {
+  while ((entry = g_dir_read_name (dir)) != NULL) {
     g_autofree char *path = NULL;
 
-    if (!g_str_has_prefix (name, prefix))
+    if (!g_str_has_prefix (entry, prefix) || !g_str_has_prefix (name, entry + strlen (prefix)))
       continue;
-    path = g_build_filename (state_dir, name, HELPER_SOCKET_NAME, NULL);
+    path = g_build_filename (state_dir, entry, HELPER_SOCKET_NAME, NULL);
     if (g_file_test (path, G_FILE_TEST_EXISTS))
       return g_steal_pointer (&path);
   }

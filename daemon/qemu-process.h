@@ -21,8 +21,9 @@ typedef struct {
 pid_t qemu_process_read_pid (const QemuFolders *folders, const char *name, GError **error);
 
 /*
- * Path of the helper's socket of the running domain @id, or NULL with CLOCKFERRY_ERROR_NO_HELPER
- * when there is none: that QEMU runs without the helper. Owned by the caller.
+ * Path of the helper's socket of the running domain @name with libvirt's number @id, or NULL with
+ * CLOCKFERRY_ERROR_NO_HELPER when there is none: that QEMU runs without the helper. Owned by the
+ * caller.
  */
-char *qemu_process_find_socket (const QemuFolders *folders, int id, GError **error)
-  G_GNUC_WARN_UNUSED_RESULT;
+char *qemu_process_find_socket (const QemuFolders *folders, const char *name, int id,
+                                GError **error) G_GNUC_WARN_UNUSED_RESULT;

@@ -181,7 +181,9 @@ read_file (Settings *settings, const char *path, GError **error)
     return FALSE;
   if (length == 0)
     return TRUE;
-  if (!g_key_file_load_from_data (file, text, length, G_KEY_FILE_NONE, &syntax_error)) {
+  /* else GKeyFile drops keys like Port[de] without a word */
+  if (!g_key_file_load_from_data (file, text, length, G_KEY_FILE_KEEP_TRANSLATIONS,
+                                  &syntax_error)) {
     g_set_error (error, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_INVALID_SETTING, "%s: %s", path,
                  syntax_error->message);
     return FALSE;

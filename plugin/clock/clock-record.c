@@ -85,7 +85,7 @@ clock_record_check (const void *data, size_t size)
 const char *
 clock_record_error_name (enum clock_record_error error)
 {
-  if ((size_t)error >= sizeof error_names / sizeof error_names[0])
+  if ((size_t) error >= sizeof error_names / sizeof error_names[0])
     return "record-unknown-error";
   return error_names[error];
 }

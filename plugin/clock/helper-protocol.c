@@ -76,7 +76,7 @@ helper_header_init (struct helper_header *header, enum helper_message_type type,
   memset (header, 0, sizeof *header);
   header->magic = HELPER_MAGIC;
   header->version = HELPER_VERSION;
-  header->type = (uint16_t)type;
+  header->type = (uint16_t) type;
   header->length = length;
   memcpy (header->domain, domain, sizeof header->domain);
 }
@@ -96,7 +96,7 @@ record_check (const void *message, size_t size, size_t record_at, uint32_t *deta
 
   if (size < record_at)
     return HELPER_REFUSAL_BAD_LENGTH;
-  error = clock_record_check ((const char *)message + record_at, size - record_at);
+  error = clock_record_check ((const char *) message + record_at, size - record_at);
   if (error == CLOCK_RECORD_OK)
     return HELPER_REFUSAL_NONE;
   if (detail != NULL)
@@ -111,8 +111,8 @@ fixup_check (const struct helper_fixup *fixup, size_t size, uint32_t *detail)
     return HELPER_REFUSAL_BAD_LENGTH;
   if (fixup->mode > HELPER_MODE_OBSERVE || (fixup->flags & ~HELPER_FIXUP_FLAGS_ALL) != 0)
     return HELPER_REFUSAL_BAD_BODY;
-  if (fixup->theta_ns > HELPER_THETA_MAX_NS || fixup->theta_ns < -HELPER_THETA_MAX_NS
-      || fixup->theta_bound_ns > HELPER_THETA_MAX_NS)
+  if (fixup->theta_ns > HELPER_THETA_MAX_NS || fixup->theta_ns < -HELPER_THETA_MAX_NS ||
+      fixup->theta_bound_ns > HELPER_THETA_MAX_NS)
     return HELPER_REFUSAL_BAD_BODY;
   if (fixup->max_advance_ns > HELPER_ADVANCE_MAX_NS)
     return HELPER_REFUSAL_BAD_BODY;
@@ -122,11 +122,11 @@ fixup_check (const struct helper_fixup *fixup, size_t size, uint32_t *detail)
 static enum helper_refusal
 report_check (const struct helper_report *report, size_t size)
 {
-  if (size < sizeof *report || report->vcpu_count > CLOCK_RECORD_VCPUS_MAX
-      || size != helper_report_size (report->vcpu_count))
+  if (size < sizeof *report || report->vcpu_count > CLOCK_RECORD_VCPUS_MAX ||
+      size != helper_report_size (report->vcpu_count))
     return HELPER_REFUSAL_BAD_LENGTH;
-  if (report->verdict >= VERDICT_COUNT || report->reason >= HELPER_REASON_COUNT
-      || (report->flags & ~HELPER_REPORT_FLAGS_ALL) != 0)
+  if (report->verdict >= VERDICT_COUNT || report->reason >= HELPER_REASON_COUNT ||
+      (report->flags & ~HELPER_REPORT_FLAGS_ALL) != 0)
     return HELPER_REFUSAL_BAD_BODY;
   return HELPER_REFUSAL_NONE;
 }
@@ -144,20 +144,20 @@ refused_check (const struct helper_refused *refused, size_t size)
 static enum helper_refusal
 body_check (const struct helper_header *header, size_t size, uint32_t *detail)
 {
-  switch ((enum helper_message_type)header->type) {
+  switch ((enum helper_message_type) header->type) {
   case HELPER_MESSAGE_INCOMING:
     return size == sizeof (struct helper_incoming) ? HELPER_REFUSAL_NONE
                                                    : HELPER_REFUSAL_BAD_LENGTH;
   case HELPER_MESSAGE_FIXUP:
-    return fixup_check ((const struct helper_fixup *)header, size, detail);
+    return fixup_check ((const struct helper_fixup *) header, size, detail);
   case HELPER_MESSAGE_WITHDRAW:
     return size == sizeof *header ? HELPER_REFUSAL_NONE : HELPER_REFUSAL_BAD_LENGTH;
   case HELPER_MESSAGE_RECORD:
     return record_check (header, size, offsetof (struct helper_record, record), detail);
   case HELPER_MESSAGE_REPORT:
-    return report_check ((const struct helper_report *)header, size);
+    return report_check ((const struct helper_report *) header, size);
   case HELPER_MESSAGE_REFUSED:
-    return refused_check ((const struct helper_refused *)header, size);
+    return refused_check ((const struct helper_refused *) header, size);
   default:
     return HELPER_REFUSAL_BAD_TYPE;
   }

@@ -13,7 +13,7 @@
 #include "host-calls.h"
 #include "kvm-vm.h"
 
-static struct qemu_process process;
+static struct helper_process process;
 static atomic_bool watching;
 
 /*
@@ -31,7 +31,7 @@ static atomic_flag busy = ATOMIC_FLAG_INIT;
 static struct kvm_vm vm;
 
 void
-clock_events_start (const struct qemu_process *our_process)
+clock_events_start (const struct helper_process *our_process)
 {
   process = *our_process;
   atomic_store (&watching, true);
@@ -146,7 +146,7 @@ on_clock_ioctl (int fd, unsigned long request, void *arg)
 
   if (atomic_load (&is_xen) || atomic_flag_test_and_set (&busy))
     return host_calls.ioctl (fd, request, arg);
-  if ((uint32_t)request == (uint32_t)KVM_GET_CLOCK)
+  if ((uint32_t) request == (uint32_t) KVM_GET_CLOCK)
     result = on_get_clock (fd, request, arg);
   else
     result = on_set_clock (fd, request, arg);
@@ -165,9 +165,9 @@ clock_events_ioctl (int fd, unsigned long request, void *arg)
     return host_calls.ioctl (fd, request, arg);
 
   /* QEMU before 9.1 hands the request on as an int: sign-extended */
-  switch ((uint32_t)request) {
-  case (uint32_t)KVM_GET_CLOCK:
-  case (uint32_t)KVM_SET_CLOCK:
+  switch ((uint32_t) request) {
+  case (uint32_t) KVM_GET_CLOCK:
+  case (uint32_t) KVM_SET_CLOCK:
     return on_clock_ioctl (fd, request, arg);
   case KVM_CREATE_VM:
     result = host_calls.ioctl (fd, request, arg);
@@ -177,7 +177,7 @@ clock_events_ioctl (int fd, unsigned long request, void *arg)
   case KVM_CREATE_VCPU:
     result = host_calls.ioctl (fd, request, arg);
     if (result >= 0)
-      kvm_vm_note_vcpu (fd, (unsigned long)arg, result);
+      kvm_vm_note_vcpu (fd, (unsigned long) arg, result);
     return result;
   case KVM_SET_DEVICE_ATTR:
     on_device_attr (fd, arg);

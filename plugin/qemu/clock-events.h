@@ -10,10 +10,10 @@
 
 #include <stdbool.h>
 
-#include "qemu-process.h"
+#include "helper-process.h"
 
 /* Start watching as @process, which is copied; until then every ioctl is just passed on. */
-void clock_events_start (const struct qemu_process *process);
+void clock_events_start (const struct helper_process *process);
 
 /* Stop, and forget everything: for tests. */
 void clock_events_stop (void);

@@ -48,8 +48,8 @@ static enum helper_reason
 offset_write (int vcpu_fd, uint64_t ofs_ticks, uint64_t *readback_ticks,
               struct helper_report *report)
 {
-  if (kvm_vcpu_set_tsc_offset (vcpu_fd, ofs_ticks) < 0
-      || kvm_vcpu_get_tsc_offset (vcpu_fd, readback_ticks) < 0)
+  if (kvm_vcpu_set_tsc_offset (vcpu_fd, ofs_ticks) < 0 ||
+      kvm_vcpu_get_tsc_offset (vcpu_fd, readback_ticks) < 0)
     return failed (report);
   return *readback_ticks == ofs_ticks ? HELPER_REASON_NONE : HELPER_REASON_OFFSET_DROPPED;
 }
@@ -64,8 +64,8 @@ offsets_align (const struct kvm_vm *vm, struct helper_report *report)
 {
   for (uint32_t i = 0; i < vm->vcpu_count; i++) {
     uint64_t readback_ticks;
-    enum helper_reason reason = offset_write (vm->vcpus[i].fd, report->vcpus[0].ofs_before_ticks,
-                                              &readback_ticks, report);
+    enum helper_reason reason =
+      offset_write (vm->vcpus[i].fd, report->vcpus[0].ofs_before_ticks, &readback_ticks, report);
 
     if (reason != HELPER_REASON_NONE)
       return reason;
@@ -103,8 +103,8 @@ offsets_restore (const struct kvm_vm *vm, struct helper_report *report)
   for (uint32_t i = 0; i < report->vcpu_count; i++) {
     struct helper_report_vcpu *entry = &report->vcpus[i];
 
-    if (offset_write (vm->vcpus[i].fd, entry->ofs_before_ticks, &entry->ofs_dest_ticks, &undo)
-        != HELPER_REASON_NONE)
+    if (offset_write (vm->vcpus[i].fd, entry->ofs_before_ticks, &entry->ofs_dest_ticks, &undo) !=
+        HELPER_REASON_NONE)
       restored = false;
   }
   if (deadlines_rearm (vm, &undo) != HELPER_REASON_NONE)
@@ -123,7 +123,7 @@ report_clock (const struct fixup_plan *plan, const struct kvm_clock_data *clock,
   report->guest_dest_ns = clock->clock;
   report->host_dest_ns = host_ns;
   report->tsc_dest_ticks = clock_has_master (clock) ? clock->host_tsc : 0;
-  report->advance_ns = (int64_t)(clock->clock - fixup->record.guest_src_ns);
+  report->advance_ns = (int64_t) (clock->clock - fixup->record.guest_src_ns);
   report->residual_ns = clock_residual (fixup->record.guest_src_ns, fixup->record.host_src_ns,
                                         clock->clock, host_ns, fixup->theta_ns);
 }
@@ -139,12 +139,12 @@ kvmclock_attempt (const struct fixup_plan *plan, int64_t shift_ns, struct helper
   struct kvm_clock_data clock = {
     .clock = fixup->record.guest_src_ns,
     .flags = KVM_CLOCK_REALTIME,
-    .realtime = fixup->record.host_src_ns + (uint64_t)fixup->theta_ns + (uint64_t)shift_ns,
+    .realtime = fixup->record.host_src_ns + (uint64_t) fixup->theta_ns + (uint64_t) shift_ns,
   };
 
   report->attempts++;
-  if (host_calls.ioctl (plan->vm->fd, KVM_SET_CLOCK, &clock) < 0
-      || clock_get (plan->vm, &clock) < 0)
+  if (host_calls.ioctl (plan->vm->fd, KVM_SET_CLOCK, &clock) < 0 ||
+      clock_get (plan->vm, &clock) < 0)
     return failed (report);
   report_clock (plan, &clock, clock_host_ns (&clock), report);
   return HELPER_REASON_NONE;
@@ -172,8 +172,8 @@ kvmclock_advance (const struct fixup_plan *plan, struct helper_report *report)
     if (plan->with_tsc && (report->kvm_flags & CLOCK_FLAGS_MASTER) != CLOCK_FLAGS_MASTER)
       return HELPER_REASON_NO_MASTER_CLOCK;
     distance_ns = llabs (report->residual_ns);
-    if (distance_ns < FIXUP_RESIDUAL_GOOD_NS
-        || (attempt >= FIXUP_ATTEMPTS_PICKY && distance_ns <= best_ns))
+    if (distance_ns < FIXUP_RESIDUAL_GOOD_NS ||
+        (attempt >= FIXUP_ATTEMPTS_PICKY && distance_ns <= best_ns))
       break;
     if (distance_ns < best_ns)
       best_ns = distance_ns;
@@ -196,7 +196,7 @@ offset_src (const struct fixup_plan *plan, uint32_t index, struct helper_report 
   const struct clock_record *record = &plan->fixup->record;
   const struct clock_record_vcpu *vcpu = clock_record_find_vcpu (record, plan->vm->vcpus[index].id);
   uint64_t first_ticks = record->vcpus[0].ofs_ticks;
-  uint64_t second_ticks = (uint64_t)record->freq_khz * 1000;
+  uint64_t second_ticks = (uint64_t) record->freq_khz * 1000;
   uint64_t ahead_ticks;
 
   if (vcpu == NULL || vcpu->ofs_ticks == first_ticks)
@@ -235,9 +235,9 @@ tsc_advance (const struct fixup_plan *plan, struct helper_report *report)
   uint64_t delta_ticks = offset_delta (plan, report);
 
   for (uint32_t i = 0; i < plan->vm->vcpu_count; i++) {
-    enum helper_reason reason
-        = offset_write (plan->vm->vcpus[i].fd, offset_src (plan, i, report) + delta_ticks,
-                        &report->vcpus[i].ofs_dest_ticks, report);
+    enum helper_reason reason = offset_write (plan->vm->vcpus[i].fd,
+                                              offset_src (plan, i, report) + delta_ticks,
+                                              &report->vcpus[i].ofs_dest_ticks, report);
 
     if (reason != HELPER_REASON_NONE)
       return reason;
@@ -272,13 +272,13 @@ promises_check (const struct fixup_plan *plan, struct helper_report *report)
   report_clock (plan, &clock, clock.realtime, report);
   expected_ticks = clock_scale_ticks ((struct clock_scale){ .ratio = record->tsc_ratio,
                                                             .frac_bits = record->tsc_frac_bits },
-                                      record->tsc_src_ticks)
-                   + record->vcpus[0].ofs_ticks
-                   + (uint64_t)clock_ns_to_ticks (report->advance_ns, record->freq_khz);
-  actual_ticks
-      = clock_scale_ticks (plan->tsc.scale, clock.host_tsc) + report->vcpus[0].ofs_dest_ticks;
-  if (llabs ((int64_t)(actual_ticks - expected_ticks)) > off_max_ticks
-      || llabs (report->residual_ns) > FIXUP_RESIDUAL_MAX_NS)
+                                      record->tsc_src_ticks) +
+                   record->vcpus[0].ofs_ticks +
+                   (uint64_t) clock_ns_to_ticks (report->advance_ns, record->freq_khz);
+  actual_ticks =
+    clock_scale_ticks (plan->tsc.scale, clock.host_tsc) + report->vcpus[0].ofs_dest_ticks;
+  if (llabs ((int64_t) (actual_ticks - expected_ticks)) > off_max_ticks ||
+      llabs (report->residual_ns) > FIXUP_RESIDUAL_MAX_NS)
     return HELPER_REASON_CHECK_FAILED;
   return HELPER_REASON_NONE;
 }
@@ -349,7 +349,7 @@ clock_fixup_observe (const struct fixup_plan *plan, struct helper_report *report
   report->verdict = HELPER_VERDICT_OBSERVED;
 
   /* kvmclock where it ought to be at that instant, instead of where QEMU put it */
-  report->guest_dest_ns -= (uint64_t)report->residual_ns;
+  report->guest_dest_ns -= (uint64_t) report->residual_ns;
   report->advance_ns -= report->residual_ns;
   if (!plan->with_tsc || !clock_has_master (&clock)) {
     report->reason = HELPER_REASON_NO_MASTER_CLOCK;

@@ -14,9 +14,9 @@ static enum helper_reason
 judge_elapsed (const struct helper_fixup *fixup)
 {
   uint64_t now_ns = host_calls.clock_ns (CLOCK_MONOTONIC);
-  __int128 elapsed_ns = (__int128)host_calls.clock_ns (CLOCK_REALTIME) - fixup->theta_ns
-                        - fixup->record.host_src_ns;
-  __int128 known_ns = (__int128)now_ns - fixup->known_since_monotonic_ns;
+  __int128 elapsed_ns =
+    (__int128) host_calls.clock_ns (CLOCK_REALTIME) - fixup->theta_ns - fixup->record.host_src_ns;
+  __int128 known_ns = (__int128) now_ns - fixup->known_since_monotonic_ns;
 
   if (elapsed_ns < 0)
     return HELPER_REASON_NEGATIVE_ELAPSED;
@@ -33,8 +33,8 @@ kernel_is_new_enough (const struct kvm_vm *vm)
 {
   int flags = kvm_vm_capability (vm, KVM_CAP_ADJUST_CLOCK);
 
-  return (flags & KVM_CLOCK_REALTIME) != 0 && (flags & KVM_CLOCK_HOST_TSC) != 0
-         && kvm_vcpu_has_tsc_offset (vm->vcpus[0].fd);
+  return (flags & KVM_CLOCK_REALTIME) != 0 && (flags & KVM_CLOCK_HOST_TSC) != 0 &&
+         kvm_vcpu_has_tsc_offset (vm->vcpus[0].fd);
 }
 
 static enum helper_reason
@@ -63,8 +63,8 @@ guest_has_pvclock (const struct kvm_vm *vm)
     if (host_calls.ioctl (vm->vcpus[i].fd, KVM_KVMCLOCK_CTRL, NULL) == 0)
       return true;
   }
-  return kvm_vcpu_get_msr (vm->vcpus[0].fd, MSR_HYPERV_REFERENCE_TSC, &reference_tsc) == 0
-         && (reference_tsc & 1) != 0;
+  return kvm_vcpu_get_msr (vm->vcpus[0].fd, MSR_HYPERV_REFERENCE_TSC, &reference_tsc) == 0 &&
+         (reference_tsc & 1) != 0;
 }
 
 enum helper_reason

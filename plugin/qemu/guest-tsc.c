@@ -40,11 +40,11 @@ guest_tsc_learn (const struct kvm_vm *vm, struct guest_tsc *tsc)
   *tsc = (struct guest_tsc){ 0 };
   if (khz < 0)
     return -1;
-  tsc->freq_khz = (uint32_t)khz;
+  tsc->freq_khz = (uint32_t) khz;
 
   /* on the VM: the frequency that new vCPUs get, the host's, since QEMU sets no other */
   khz = host_calls.ioctl (vm->fd, KVM_GET_TSC_KHZ, NULL);
-  tsc->host_khz = khz > 0 ? (uint32_t)khz : 0;
+  tsc->host_khz = khz > 0 ? (uint32_t) khz : 0;
 
   if (tsc->host_khz != 0 && has_scaling)
     scaled = clock_scale_make (tsc->freq_khz, tsc->host_khz, host_calls.ratio_frac_bits ());

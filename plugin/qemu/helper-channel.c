@@ -99,7 +99,7 @@ connection_refuse (enum helper_refusal refusal, uint32_t detail)
 static void
 message_take (const union message_buffer *message)
 {
-  switch ((enum helper_message_type)message->header.type) {
+  switch ((enum helper_message_type) message->header.type) {
   case HELPER_MESSAGE_INCOMING:
     channel.is_incoming = true;
     channel.incoming_deadline_ns = message->incoming.deadline_monotonic_ns;
@@ -126,8 +126,8 @@ connection_read (void)
     enum helper_refusal refusal;
     uint32_t detail = 0;
     /* MSG_TRUNC: the length of the message, even if longer than the buffer */
-    ssize_t got
-        = recv (channel.fd, &channel.received, sizeof channel.received, MSG_DONTWAIT | MSG_TRUNC);
+    ssize_t got =
+      recv (channel.fd, &channel.received, sizeof channel.received, MSG_DONTWAIT | MSG_TRUNC);
 
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
       return;
@@ -135,10 +135,10 @@ connection_read (void)
       connection_close ();
       return;
     }
-    if ((size_t)got > sizeof channel.received)
+    if ((size_t) got > sizeof channel.received)
       refusal = HELPER_REFUSAL_BAD_LENGTH;
     else
-      refusal = helper_message_check (&channel.received, (size_t)got, HELPER_TO_HELPER,
+      refusal = helper_message_check (&channel.received, (size_t) got, HELPER_TO_HELPER,
                                       channel.domain, &detail);
     if (refusal == HELPER_REFUSAL_NONE)
       message_take (&channel.received);
@@ -189,8 +189,8 @@ helper_channel_open (const char *directory, const uint8_t domain[16], uint32_t r
   size_t directory_length = strlen (directory);
   int fd;
 
-  if (channel.listen_fd >= 0
-      || directory_length + 1 + sizeof HELPER_SOCKET_NAME > sizeof address.sun_path)
+  if (channel.listen_fd >= 0 ||
+      directory_length + 1 + sizeof HELPER_SOCKET_NAME > sizeof address.sun_path)
     return;
   memcpy (address.sun_path, directory, directory_length);
   address.sun_path[directory_length] = '/';
@@ -205,9 +205,9 @@ helper_channel_open (const char *directory, const uint8_t domain[16], uint32_t r
    * net/unix/af_unix.c), so it is never wider open than this; chmod() then gives back to the group
    * what the umask took.
    */
-  if (fchmod (fd, SOCKET_MODE) < 0
-      || bind (fd, (const struct sockaddr *)&address, sizeof address) < 0
-      || chmod (address.sun_path, SOCKET_MODE) < 0 || listen (fd, ACCEPTS_PER_SERVICE) < 0) {
+  if (fchmod (fd, SOCKET_MODE) < 0 ||
+      bind (fd, (const struct sockaddr *) &address, sizeof address) < 0 ||
+      chmod (address.sun_path, SOCKET_MODE) < 0 || listen (fd, ACCEPTS_PER_SERVICE) < 0) {
     close (fd);
     return;
   }
@@ -247,10 +247,10 @@ void
 helper_channel_send_record (void)
 {
   struct helper_record *message = &channel.record.record;
-  size_t size
-      = offsetof (struct helper_record, record) + clock_record_size (message->record.vcpu_count);
+  size_t size =
+    offsetof (struct helper_record, record) + clock_record_size (message->record.vcpu_count);
 
-  helper_header_init (&message->header, HELPER_MESSAGE_RECORD, (uint32_t)size, channel.domain);
+  helper_header_init (&message->header, HELPER_MESSAGE_RECORD, (uint32_t) size, channel.domain);
   channel.has_record = true;
   channel.record_unsent = true;
   record_send ();
@@ -269,7 +269,7 @@ helper_channel_send_report (void)
   struct helper_report *report = &channel.report.report;
   size_t size = helper_report_size (report->vcpu_count);
 
-  helper_header_init (&report->header, HELPER_MESSAGE_REPORT, (uint32_t)size, channel.domain);
+  helper_header_init (&report->header, HELPER_MESSAGE_REPORT, (uint32_t) size, channel.domain);
   message_send (report, size);
 }
 
@@ -318,7 +318,7 @@ helper_channel_await_fixup (uint64_t clock_ns)
       { .fd = channel.listen_fd, .events = POLLIN },
       { .fd = channel.fd, .events = POLLIN }, /* -1 is skipped */
     };
-    struct timespec timeout = { .tv_nsec = (long)left_ns };
+    struct timespec timeout = { .tv_nsec = (long) left_ns };
 
     /* an error other than a signal would come again at once, and keep us spinning */
     if (ppoll (fds, 2, &timeout, NULL) < 0 && errno != EINTR)

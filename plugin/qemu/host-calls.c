@@ -17,7 +17,7 @@ static int (*next_ioctl) (int fd, unsigned long request, ...);
 static int
 bare_ioctl (int fd, unsigned long request, void *arg)
 {
-  return (int)syscall (SYS_ioctl, fd, request, arg);
+  return (int) syscall (SYS_ioctl, fd, request, arg);
 }
 
 static int
@@ -32,7 +32,7 @@ libc_clock_ns (clockid_t clock)
   struct timespec now = { 0 };
 
   clock_gettime (clock, &now);
-  return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+  return (uint64_t) now.tv_sec * 1000000000 + (uint64_t) now.tv_nsec;
 }
 
 static uint64_t

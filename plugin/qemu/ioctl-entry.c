@@ -25,7 +25,7 @@ ioctl (int fd, unsigned long request, ...)
   arg = va_arg (arguments, void *);
   va_end (arguments);
 
-  if (__builtin_expect ((uint32_t)request == KVM_RUN, 1))
+  if (__builtin_expect ((uint32_t) request == KVM_RUN, 1))
     return host_calls.ioctl (fd, request, arg);
   return clock_events_ioctl (fd, request, arg);
 }
@@ -33,9 +33,9 @@ ioctl (int fd, unsigned long request, ...)
 __attribute__ ((constructor)) static void
 start (void)
 {
-  struct qemu_process process;
+  struct helper_process process;
 
   host_calls_init ();
-  if (qemu_process_identify (&process))
+  if (helper_process_identify (&process))
     clock_events_start (&process);
 }

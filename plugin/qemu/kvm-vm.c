@@ -48,7 +48,7 @@ append_number (char *at, uint32_t number)
   size_t count = 0;
 
   do {
-    digits[count++] = (char)('0' + number % 10);
+    digits[count++] = (char) ('0' + number % 10);
     number /= 10;
   } while (number != 0);
   while (count > 0)
@@ -73,13 +73,13 @@ fd_is_vcpu (int fd, uint32_t id)
     return false;
   memcpy (path, host_calls.fd_links, directory_length);
   path[directory_length] = '/';
-  append_number (path + directory_length + 1, (uint32_t)fd);
+  append_number (path + directory_length + 1, (uint32_t) fd);
 
   length = readlink (path, link, sizeof link);
   if (length < 0)
     /* a policy that hides the link hides nothing we saw: QEMU made this fd, and closes none */
     return errno == EACCES || errno == EPERM;
-  return length == expected_end - expected && memcmp (link, expected, (size_t)length) == 0;
+  return length == expected_end - expected && memcmp (link, expected, (size_t) length) == 0;
 }
 
 void
@@ -103,7 +103,7 @@ kvm_vm_find (int vm_fd, struct kvm_vm *vm)
 int
 kvm_vm_capability (const struct kvm_vm *vm, long capability)
 {
-  int value = host_calls.ioctl (vm->fd, KVM_CHECK_EXTENSION, (void *)capability);
+  int value = host_calls.ioctl (vm->fd, KVM_CHECK_EXTENSION, (void *) capability);
 
   return value < 0 ? 0 : value;
 }
@@ -114,7 +114,7 @@ tsc_offset_ioctl (int vcpu_fd, unsigned long request, uint64_t *ofs_ticks)
   struct kvm_device_attr attr = {
     .group = KVM_VCPU_TSC_CTRL,
     .attr = KVM_VCPU_TSC_OFFSET,
-    .addr = (uintptr_t)ofs_ticks,
+    .addr = (uintptr_t) ofs_ticks,
   };
 
   return host_calls.ioctl (vcpu_fd, request, &attr);

@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glib.h>
+#include <inttypes.h>
 #include <linux/kvm.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -366,7 +367,7 @@ hand_over (int kvm_fd, int daemon)
 int
 main (void)
 {
-  struct qemu_process process = { 0 };
+  struct helper_process process = { 0 };
   int kvm_fd = open ("/dev/kvm", O_RDWR | O_CLOEXEC);
   int daemon;
 

@@ -218,10 +218,10 @@ static void
 test_entities (void)
 {
   g_autoptr (GError) error = NULL;
-  g_autoptr (DomainInfo) info = domain_info_parse (
-    "<!DOCTYPE domain [<!ENTITY e SYSTEM 'file:///etc/hostname'>]>"
-    "<domain type='kvm'><name>a&e;b</name><uuid>" UUID "</uuid></domain>",
-    &error);
+  g_autoptr (DomainInfo)
+    info = domain_info_parse ("<!DOCTYPE domain [<!ENTITY e SYSTEM 'file:///etc/hostname'>]>"
+                              "<domain type='kvm'><name>a&e;b</name><uuid>" UUID "</uuid></domain>",
+                              &error);
 
   g_assert_no_error (error);
   g_assert_cmpstr (info->name, ==, "ab");

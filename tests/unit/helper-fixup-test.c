@@ -33,7 +33,7 @@ struct fixture {
 static void
 start (struct fixture *fixture, uint32_t vcpu_count, uint32_t seed)
 {
-  struct qemu_process process = { .home = "/nonexistent" };
+  struct helper_process process = { .home = "/nonexistent" };
 
   kvm_model_start (vcpu_count, seed);
   helper_peer_start ();
@@ -397,16 +397,13 @@ test_new_vcpu (struct fixture *fixture, gconstpointer unused)
 static void
 test_deadline_rearmed (struct fixture *fixture, gconstpointer unused)
 {
-  struct kvm_model_vcpu *vcpu = &kvm_model_hosts[DEST].vcpus[1];
-  uint64_t tsc;
+  uint64_t now_ticks;
 
   blackout (fixture, 5 * NS_PER_S);
-  /* 8 s after the pause in guest time; loaded before the offset moves, so armed 8 s from now */
-  vcpu->deadline_ticks = kvm_model_guest_tsc (SRC, 1, kvm_model_now_ns ()) + 3 * 2600000000ull;
-  vcpu->deadline_at_host_ns = 1e18;
+  now_ticks = kvm_model_guest_tsc (SRC, 1, kvm_model_now_ns ());
+  kvm_model_arm (DEST, 1, now_ticks + 3 * 2600000000ull);
   g_free (hand_over (fixture));
-  tsc = kvm_model_guest_tsc (DEST, 1, (uint64_t) vcpu->deadline_at_host_ns);
-  g_assert_cmpuint (distance (tsc, vcpu->deadline_ticks), <, 2600);
+  g_assert_true (kvm_model_is_armed_right (DEST, 1));
   g_assert_cmpuint (kvm_model_hosts[DEST].vcpus[0].deadline_ticks, ==, 0);
 }
 
@@ -530,7 +527,8 @@ test_opaque_tsc_on_source (struct fixture *fixture, gconstpointer unused)
 static void
 test_catchup_on_source (struct fixture *fixture, gconstpointer unused)
 {
-  kvm_model_hosts[SRC].guest_khz = kvm_model_hosts[DEST].guest_khz = 3000000;
+  kvm_model_hosts[SRC].guest_khz = 3000000;
+  kvm_model_hosts[DEST].guest_khz = kvm_model_hosts[DEST].host_khz = 3000000;
   blackout (fixture, NS_PER_S);
   g_assert_cmphex (fixture->record->flags & CLOCK_RECORD_TSC_CATCHUP, !=, 0);
   expect_untouched (fixture, HELPER_REASON_TSC_CATCHUP);
@@ -703,12 +701,13 @@ test_ioctl_fails (gconstpointer request)
     start (&fixture, 3, 7);
     g_assert_cmpuint (fail_after, <, 100);
     blackout (&fixture, NS_PER_S);
-    kvm_model_hosts[DEST].vcpus[1].deadline_ticks = 1;
+    kvm_model_arm (DEST, 1, kvm_model_guest_tsc (DEST, 1, kvm_model_now_ns ()) + 26000000000);
     before = kvm_model_hosts[DEST];
     kvm_model_hosts[DEST].fail_request = (uint64_t) GPOINTER_TO_SIZE (request);
     kvm_model_hosts[DEST].fail_after = fail_after;
     report = hand_over (&fixture);
     fixed = report->verdict == HELPER_VERDICT_FIXED;
+    g_assert_true (kvm_model_is_armed_right (DEST, 1));
     if (!fixed) {
       expect_as_stock (&fixture, &before);
       g_assert_cmphex (report->flags & HELPER_REPORT_UNDO_FAILED, ==, 0);
@@ -726,6 +725,47 @@ static void
 test_check_failed (struct fixture *fixture, gconstpointer unused)
 {
   kvm_model_hosts[DEST].realtime_step_ns = 20 * (int64_t) NS_PER_MS;
+  blackout (fixture, NS_PER_S);
+  g_free (expect_stock (fixture, HELPER_REASON_CHECK_FAILED));
+}
+
+/* The same where kvmclock is all there is. */
+static void
+test_check_failed_kvmclock_only (struct fixture *fixture, gconstpointer unused)
+{
+  kvm_model_hosts[DEST].stable_tsc = false;
+  test_check_failed (fixture, unused);
+}
+
+/* A kernel whose kvmclock moves when offsets are written, forwards or back. */
+static void
+test_kvmclock_moves (struct fixture *fixture, gconstpointer unused)
+{
+  kvm_model_hosts[DEST].kvmclock_step_ns = 20000;
+  blackout (fixture, NS_PER_S);
+  g_free (expect_stock (fixture, HELPER_REASON_CHECK_FAILED));
+}
+
+static void
+test_kvmclock_moves_back (struct fixture *fixture, gconstpointer unused)
+{
+  kvm_model_hosts[DEST].kvmclock_step_ns = -(int64_t) NS_PER_MS;
+  blackout (fixture, NS_PER_S);
+  g_free (expect_stock (fixture, HELPER_REASON_CHECK_FAILED));
+}
+
+/* VCPUs that are kept apart leave nothing to compare with, but kvmclock itself. */
+static void
+test_kvmclock_moves_back_apart (struct fixture *fixture, gconstpointer unused)
+{
+  kvm_model_hosts[SRC].vcpus[1].ofs_ticks += 2600000ull * 1000;
+  test_kvmclock_moves_back (fixture, unused);
+}
+
+static void
+test_master_lost (struct fixture *fixture, gconstpointer unused)
+{
+  kvm_model_hosts[DEST].loses_master = true;
   blackout (fixture, NS_PER_S);
   g_free (expect_stock (fixture, HELPER_REASON_CHECK_FAILED));
 }
@@ -795,6 +835,19 @@ test_withdrawn (struct fixture *fixture, gconstpointer unused)
   g_assert_cmpint (resume (fixture), ==, 0);
   helper_peer_expect_silence (fixture->daemon);
   expect_as_stock (fixture, &before);
+}
+
+/* QEMU closed a vCPU's fd, and the number has become that of another vCPU, or of a file. */
+static void
+test_closed_vcpu (struct fixture *fixture, gconstpointer unused)
+{
+  kvm_model_relink (SRC, 1, "anon_inode:kvm-vcpu:22");
+  pause_source (fixture);
+  g_assert_cmpuint (fixture->record->vcpu_count, ==, 2);
+  kvm_model_relink (SRC, 2, "socket:[4711]");
+  pause_source (fixture);
+  g_assert_cmpuint (fixture->record->vcpu_count, ==, 1);
+  g_assert_cmpuint (fixture->record->vcpus[0].id, ==, 0);
 }
 
 static void
@@ -892,6 +945,11 @@ main (int argc, char **argv)
 
   add ("/fixup/undone/offset-dropped", test_offset_dropped);
   add ("/fixup/undone/check-failed", test_check_failed);
+  add ("/fixup/undone/check-failed/kvmclock-moves", test_kvmclock_moves);
+  add ("/fixup/undone/check-failed/kvmclock-moves-back", test_kvmclock_moves_back);
+  add ("/fixup/undone/check-failed/kvmclock-moves-back/apart", test_kvmclock_moves_back_apart);
+  add ("/fixup/undone/check-failed/master-lost", test_master_lost);
+  add ("/fixup/undone/check-failed/kvmclock-only", test_check_failed_kvmclock_only);
   g_test_add_data_func ("/fixup/undone/get-offset", GSIZE_TO_POINTER (KVM_GET_DEVICE_ATTR),
                         test_ioctl_fails);
   g_test_add_data_func ("/fixup/undone/set-offset", GSIZE_TO_POINTER (KVM_SET_DEVICE_ATTR),
@@ -908,6 +966,7 @@ main (int argc, char **argv)
   add ("/fixup/silent/pause-resume", test_pause_resume);
   add ("/fixup/silent/withdrawn", test_withdrawn);
   add ("/fixup/silent/xen", test_xen);
+  add ("/fixup/record/closed-vcpu", test_closed_vcpu);
   add ("/fixup/ioctl/sign-extended", test_sign_extended);
   add ("/fixup/ioctl/own-fails", test_own_ioctl_fails);
 

@@ -6,6 +6,7 @@
 #include <glib.h>
 #include <glib/gstdio.h>
 #include <linux/kvm.h>
+#include <math.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -181,6 +182,8 @@ vcpu_attr (struct kvm_model_host *host, struct kvm_model_vcpu *vcpu, unsigned lo
     *ofs_ticks = vcpu->ofs_ticks;
   if (request == KVM_SET_DEVICE_ATTR) {
     host->set_offset_count++;
+    host->kvmclock_at_zero_ns += host->kvmclock_step_ns;
+    host->use_master = host->use_master && !host->loses_master;
     if (!host->drops_offsets)
       write_offset (host, vcpu, *ofs_ticks);
   }
@@ -189,12 +192,28 @@ vcpu_attr (struct kvm_model_host *host, struct kvm_model_vcpu *vcpu, unsigned lo
 
 /* The true time at which the vCPU's TSC, as it runs now, reaches the deadline */
 static double
-deadline_time (const struct kvm_model_host *host, uint32_t vcpu)
+deadline_time (int index, uint32_t vcpu)
 {
-  uint64_t tsc = kvm_model_guest_tsc (here, vcpu, now_ns);
+  const struct kvm_model_host *host = &kvm_model_hosts[index];
+  uint64_t tsc = kvm_model_guest_tsc (index, vcpu, now_ns);
 
   return (double) now_ns +
          (double) (int64_t) (host->vcpus[vcpu].deadline_ticks - tsc) * 1e6 / host->guest_khz;
+}
+
+void
+kvm_model_arm (int index, uint32_t vcpu, uint64_t deadline_ticks)
+{
+  kvm_model_hosts[index].vcpus[vcpu].deadline_ticks = deadline_ticks;
+  kvm_model_hosts[index].vcpus[vcpu].deadline_at_host_ns = deadline_time (index, vcpu);
+}
+
+bool
+kvm_model_is_armed_right (int index, uint32_t vcpu)
+{
+  double at_ns = kvm_model_hosts[index].vcpus[vcpu].deadline_at_host_ns;
+
+  return fabs (at_ns - deadline_time (index, vcpu)) < 1000;
 }
 
 static int
@@ -220,8 +239,7 @@ vcpu_msrs (struct kvm_model_host *host, uint32_t vcpu, unsigned long request, vo
     }
   }
   g_assert_cmpuint (entry->index, ==, MSR_TSC_DEADLINE);
-  host->vcpus[vcpu].deadline_ticks = entry->data;
-  host->vcpus[vcpu].deadline_at_host_ns = deadline_time (host, vcpu);
+  kvm_model_arm (here, vcpu, entry->data);
   return 1;
 }
 
@@ -338,7 +356,8 @@ kvm_model_start (uint32_t vcpu_count, uint32_t seed)
       g_autofree char *target = g_strdup_printf ("anon_inode:kvm-vcpu:%u", 2 * i);
 
       host->vcpus[i] = (struct kvm_model_vcpu){ .id = 2 * i, .has_pvclock = i == 0 };
-      offsets[i] = (uint64_t) 0 - host->tsc_at_zero_ticks + 12345;
+      /* the destination's as stock QEMU loads them: seconds behind the source's */
+      offsets[i] = (index == 0 ? 30000000000 : 12345) - host->tsc_at_zero_ticks;
       g_assert_cmpint (symlink (target, link), ==, 0);
       kvm_vm_note_vcpu (VM_FD (index), host->vcpus[i].id, VCPU_FD (index, i));
     }
@@ -373,6 +392,15 @@ kvm_model_move (int index)
   /* ids are those of the vCPUs QEMU creates on that host */
   for (uint32_t i = 0; i < host->vcpu_count; i++)
     kvm_vm_note_vcpu (VM_FD (index), host->vcpus[i].id, VCPU_FD (index, i));
+}
+
+void
+kvm_model_relink (int index, uint32_t vcpu, const char *target)
+{
+  g_autofree char *link = g_strdup_printf ("%s/%d", links, VCPU_FD (index, vcpu));
+
+  g_assert_cmpint (unlink (link), ==, 0);
+  g_assert_cmpint (symlink (target, link), ==, 0);
 }
 
 int

@@ -38,6 +38,8 @@ struct kvm_model_host {
   uint32_t gap_min_ns; /* between the samples of one KVM_SET_CLOCK */
   uint32_t gap_max_ns;
   int64_t realtime_step_ns; /* somebody sets the clock at each KVM_SET_CLOCK */
+  int64_t kvmclock_step_ns; /* kvmclock moves by this with each offset written */
+  bool loses_master;        /* and the master clock goes off */
   uint64_t fail_request;    /* this ioctl fails with EIO once fail_after more have passed */
   uint32_t fail_after;
   uint64_t hyperv_reference_tsc;
@@ -73,6 +75,13 @@ uint64_t kvm_model_now_ns (void);
 
 /* As QEMU loads a VM: offsets written one by one, and the match KVM makes of that. */
 void kvm_model_load_offsets (int index, const uint64_t *ofs_ticks);
+
+/* The guest arms its TSC deadline on @vcpu; and is the timer that KVM made of it still right? */
+void kvm_model_arm (int index, uint32_t vcpu, uint64_t deadline_ticks);
+bool kvm_model_is_armed_right (int index, uint32_t vcpu);
+
+/* The fd of @vcpu now is something else. */
+void kvm_model_relink (int index, uint32_t vcpu, const char *target);
 
 /* vCPUs enter the guest: KVM decides on its master clock anew. */
 void kvm_model_enter (int index);

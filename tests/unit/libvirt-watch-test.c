@@ -10,10 +10,10 @@
 static void
 test_path (void)
 {
-  g_autofree char *uuid = libvirt_watch_parse_path (
-    "/org/libvirt/QEMU/domain/_4dea22b3_1d52_d8f3_2516_782e98ab3fa0");
-  g_autofree char *upper = libvirt_watch_parse_path (
-    "/org/libvirt/Test/domain/_4DEA22B3_1D52_D8F3_2516_782E98AB3FA0");
+  g_autofree char *uuid =
+    libvirt_watch_parse_path ("/org/libvirt/QEMU/domain/_4dea22b3_1d52_d8f3_2516_782e98ab3fa0");
+  g_autofree char *upper =
+    libvirt_watch_parse_path ("/org/libvirt/Test/domain/_4DEA22B3_1D52_D8F3_2516_782E98AB3FA0");
 
   g_assert_cmpstr (uuid, ==, UUID);
   g_assert_cmpstr (upper, ==, UUID);

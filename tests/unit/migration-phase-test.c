@@ -21,7 +21,8 @@
 
 /* a lifecycle event of libvirt, or what helper and peer say */
 #define EVENT(type, detail)                                                                        \
-  .event = VIR_DOMAIN_EVENT_##type, .event_detail = VIR_DOMAIN_EVENT_##type##_##detail
+  .event = VIR_DOMAIN_EVENT_##type, .event_detail = VIR_DOMAIN_EVENT_##type##_##detail,            \
+  .input = MIGRATION_INPUT_NONE
 #define INPUT(name) .event = -1, .input = MIGRATION_INPUT_##name
 
 typedef struct {
@@ -304,17 +305,17 @@ typedef struct {
 } EventMeaning;
 
 static const EventMeaning meanings[] = {
-  { 0, 0, MIGRATION_INPUT_NONE },             /* DEFINED */
-  { 1, 0, MIGRATION_INPUT_NONE },             /* UNDEFINED */
-  { 2, 0, MIGRATION_INPUT_STARTED },          /* BOOTED */
+  { 0, 0, MIGRATION_INPUT_NONE },    /* DEFINED */
+  { 1, 0, MIGRATION_INPUT_NONE },    /* UNDEFINED */
+  { 2, 0, MIGRATION_INPUT_STARTED }, /* BOOTED */
   { 2, 1, MIGRATION_INPUT_STARTED_MIGRATED },
-  { 2, 2, MIGRATION_INPUT_STARTED },          /* RESTORED */
+  { 2, 2, MIGRATION_INPUT_STARTED }, /* RESTORED */
   { 2, 99, MIGRATION_INPUT_STARTED },
   { 3, 0, MIGRATION_INPUT_PAUSED },
   { 3, 1, MIGRATION_INPUT_PAUSED_MIGRATED },
-  { 3, 2, MIGRATION_INPUT_PAUSED },           /* IOERROR */
-  { 3, 7, MIGRATION_INPUT_PAUSED_MIGRATED },  /* POSTCOPY */
-  { 3, 8, MIGRATION_INPUT_PAUSED },           /* POSTCOPY_FAILED */
+  { 3, 2, MIGRATION_INPUT_PAUSED },          /* IOERROR */
+  { 3, 7, MIGRATION_INPUT_PAUSED_MIGRATED }, /* POSTCOPY */
+  { 3, 8, MIGRATION_INPUT_PAUSED },          /* POSTCOPY_FAILED */
   { 3, 99, MIGRATION_INPUT_PAUSED },
   { 4, 0, MIGRATION_INPUT_RESUMED },
   { 4, 1, MIGRATION_INPUT_RESUMED_MIGRATED },
@@ -324,11 +325,11 @@ static const EventMeaning meanings[] = {
   { 4, 99, MIGRATION_INPUT_RESUMED },
   { 5, 0, MIGRATION_INPUT_STOPPED },
   { 5, 3, MIGRATION_INPUT_STOPPED_MIGRATED },
-  { 5, 5, MIGRATION_INPUT_STOPPED },          /* FAILED */
+  { 5, 5, MIGRATION_INPUT_STOPPED }, /* FAILED */
   { 5, 99, MIGRATION_INPUT_STOPPED },
-  { 6, 0, MIGRATION_INPUT_NONE },             /* SHUTDOWN: STOPPED follows */
-  { 7, 0, MIGRATION_INPUT_NONE },             /* PMSUSPENDED */
-  { 8, 0, MIGRATION_INPUT_NONE },             /* CRASHED: STOPPED follows */
+  { 6, 0, MIGRATION_INPUT_NONE }, /* SHUTDOWN: STOPPED follows */
+  { 7, 0, MIGRATION_INPUT_NONE }, /* PMSUSPENDED */
+  { 8, 0, MIGRATION_INPUT_NONE }, /* CRASHED: STOPPED follows */
   { 9, 1, MIGRATION_INPUT_NONE },
   { -1, 1, MIGRATION_INPUT_NONE },
   { G_MAXINT, G_MAXINT, MIGRATION_INPUT_NONE },

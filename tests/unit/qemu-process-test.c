@@ -60,7 +60,7 @@ test_socket (void)
   g_autofree char *wanted = temp_folder_write (folder, "domain-7-web/clockferry.sock", "");
   const QemuFolders folders = { .state_dir = folder };
   g_autoptr (GError) error = NULL;
-  g_autofree char *found = qemu_process_find_socket (&folders, 7, &error);
+  g_autofree char *found = qemu_process_find_socket (&folders, "web", 7, &error);
 
   g_assert_no_error (error);
   g_assert_cmpstr (found, ==, wanted);
@@ -74,7 +74,7 @@ test_no_socket (void)
   g_autofree char *stock = temp_folder_write (folder, "domain-7-web/master-key.aes", "");
   const QemuFolders folders = { .state_dir = folder };
   g_autoptr (GError) error = NULL;
-  g_autofree char *found = qemu_process_find_socket (&folders, 7, &error);
+  g_autofree char *found = qemu_process_find_socket (&folders, "web", 7, &error);
 
   g_assert_null (found);
   g_assert_error (error, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_NO_HELPER);
@@ -88,7 +88,7 @@ test_not_running (void)
   g_autoptr (TempFolder) folder = temp_folder_make ();
   const QemuFolders folders = { .state_dir = folder };
   g_autoptr (GError) error = NULL;
-  g_autofree char *found = qemu_process_find_socket (&folders, -1, &error);
+  g_autofree char *found = qemu_process_find_socket (&folders, "web", -1, &error);
 
   g_assert_null (found);
   g_assert_error (error, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_NO_HELPER);
@@ -99,7 +99,7 @@ test_no_folder (void)
 {
   const QemuFolders folders = { .state_dir = "/nonexistent" };
   g_autoptr (GError) error = NULL;
-  g_autofree char *found = qemu_process_find_socket (&folders, 7, &error);
+  g_autofree char *found = qemu_process_find_socket (&folders, "web", 7, &error);
 
   g_assert_null (found);
   g_assert_error (error, G_FILE_ERROR, G_FILE_ERROR_NOENT);

@@ -61,7 +61,8 @@ test_no_file (void)
 static void
 test_nothing_said (void)
 {
-  const char *const texts[] = { "", "\n", "# nothing\n", "[clockferry]\n", "[clockferry]\n#Port=1\n" };
+  const char *const texts[] = { "", "\n", "# nothing\n", "[clockferry]\n",
+                                "[clockferry]\n#Port=1\n" };
 
   for (gsize i = 0; i < G_N_ELEMENTS (texts); i++) {
     g_autoptr (TempFolder) folder = temp_folder_make ();

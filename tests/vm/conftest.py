@@ -12,6 +12,7 @@ import build_tree  # noqa: E402
 import deployment  # noqa: E402
 import failure_report  # noqa: E402
 import guest_domain  # noqa: E402
+import host_channel  # noqa: E402
 import host_pair  # noqa: E402
 import migration  # noqa: E402
 
@@ -79,5 +80,8 @@ def pytest_runtest_makereport(item, call):
     report = (yield).get_result()
     pair = item.funcargs.get("hosts") if hasattr(item, "funcargs") else None
     if report.failed and pair is not None:
-        kept_in = failure_report.keep_failure(pair, item.nodeid)
-        report.sections.append(("hosts", f"journals and logs of both hosts: {kept_in}"))
+        try:
+            kept = f"journals and logs of both hosts: {failure_report.keep_failure(pair, item.nodeid)}"
+        except (OSError, RuntimeError, host_channel.CommandFailed) as error:
+            kept = f"no journals and logs: {error}"
+        report.sections.append(("hosts", kept))

@@ -30,6 +30,6 @@ def keep_failure(hosts, test_id):
             result = host.run(argv, check=False, timeout=120)
             (host_dir / file_name).write_text(result.stdout + result.stderr)
         with tarfile.open(fileobj=io.BytesIO(host.get_tar(_QEMU_LOG_DIR))) as tar:
-            tar.extractall(host_dir / "qemu", filter="data")
+            tar.extractall(host_dir / "qemu")
         shutil.copy(host.dir / "console.log", host_dir / "console.log")
     return report_dir

@@ -16,6 +16,10 @@ _INITRAMFS_PATH = f"{GUEST_DIR}/guest-initramfs.gz"
 _LOG_DIR = "/var/log/libvirt/qemu"
 
 
+# libvirt's hooks can add the helper to a QEMU that receives a guest, not to one that is started: that takes the domain's own XML.
+WITH_HELPER_XML = "<qemu:commandline><qemu:env name='LD_PRELOAD' value='libclockferry-qemu.so'/></qemu:commandline>"
+
+
 @dataclasses.dataclass(frozen=True)
 class GuestSpec:
     """A guest to be. The fields of XML are put in as they are, for what a test needs beyond the plain guest."""

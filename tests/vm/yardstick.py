@@ -73,7 +73,7 @@ class GuestTscOffsets:
 @dataclasses.dataclass(frozen=True)
 class HostView:
     """What one host tells about its own clock and about the guest's TSC while the guest was on it."""
-    clock_pairs: list
+    clock_pairs: list             # from before the migration and from after it: two ends for a line
     guest_tsc: GuestTscOffsets
 
 
@@ -156,19 +156,16 @@ class TrueTime:
     """True time for a host TSC reading: the host's own clock there, less how far that clock is ahead of the true one."""
 
     def __init__(self, clock_pairs, clock_offsets=()):
-        self._clock = Line([(pair.tsc_mid_ticks, pair.clock_ns) for pair in _choose_tight(clock_pairs)])
+        self._clock = Line([(pair.tsc_mid_ticks, pair.clock_ns) for pair in clock_pairs])
         self.bound_ns = self._clock.residual_rms * 3 + max((each.bound_ns for each in clock_offsets), default=0)
-        self._offset = None
+        self._reference = None
         if clock_offsets:
-            # Stamped on the reference's clock; within a few hundred milliseconds of drift that makes no difference.
-            self._offset = Line([(each.reference_time_ns, each.offset_ns) for each in clock_offsets])
+            self._reference = Line([(each.reference_time_ns + round(each.offset_ns), each.reference_time_ns)
+                                    for each in clock_offsets])
 
     def get_time_ns(self, host_tsc_ticks):
         host_time_ns = self._clock.get_value(host_tsc_ticks)
-        if self._offset is None:
-            return host_time_ns
-        reference_time_ns = host_time_ns - self._offset.get_value(host_time_ns)
-        return host_time_ns - self._offset.get_value(reference_time_ns)
+        return self._reference.get_value(host_time_ns) if self._reference else host_time_ns
 
 
 def judge_migration(samples_before, samples_after, host_before, host_after, clock_offsets):
@@ -246,7 +243,7 @@ def _find_shift(before, after, get_point, get_width):
     return (Shift(shift_ns, bound_ns, (line_after.slope - line_before.slope) / unit_slope * 1e6), line_before, line_after)
 
 
-def _choose_tight(items, get_width=lambda pair: pair.width_ticks):
+def _choose_tight(items, get_width):
     limit_ticks = sorted(map(get_width, items))[int((len(items) - 1) * _USED_SHARE)]
     return [item for item in items if get_width(item) <= limit_ticks]
 

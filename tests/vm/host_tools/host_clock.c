@@ -129,13 +129,15 @@ answer (struct mailbox *mailbox, uint64_t nonce)
   }
 }
 
-/* Prints: rounds, shortest round trip, lowest and highest possible (answerer's clock - asker's), asker's time. */
+/*
+ * Prints the round with the shortest trip: when the question was sent and the answer received, on the asker's clock, and the
+ * answerer's stamp. Bounds of several rounds are not put together: meanwhile the clocks may drift apart by more than these.
+ */
 static int
 ask (struct mailbox *mailbox, uint64_t nonce, uint64_t rounds)
 {
-  int64_t offset_low_ns = INT64_MIN, offset_high_ns = INT64_MAX, round_trip_min_ns = INT64_MAX;
+  int64_t best_sent_ns = 0, best_stamp_ns = 0, best_received_ns = INT64_MAX;
   int64_t end_ns;
-  uint64_t round;
 
   atomic_store (&mailbox->ask_round, 0);
   atomic_store (&mailbox->ask_nonce, nonce);
@@ -143,25 +145,22 @@ ask (struct mailbox *mailbox, uint64_t nonce, uint64_t rounds)
     return fail ("waiting for the answering host");
 
   end_ns = clock_read_ns (CLOCK_MONOTONIC) + ROUNDS_MAX_DURATION_NS;
-  for (round = 1; round <= rounds && clock_read_ns (CLOCK_MONOTONIC) < end_ns; round++) {
-    int64_t sent_ns = clock_read_ns (CLOCK_REALTIME), received_ns, stamp_ns;
+  for (uint64_t round = 1; round <= rounds && clock_read_ns (CLOCK_MONOTONIC) < end_ns; round++) {
+    int64_t sent_ns = clock_read_ns (CLOCK_REALTIME), received_ns;
 
     atomic_store (&mailbox->ask_round, round);
     if (!spin_while (&mailbox->answer_round, round - 1))
       return fail ("waiting for the answer");
     received_ns = clock_read_ns (CLOCK_REALTIME);
-    stamp_ns = atomic_load (&mailbox->answer_stamp_ns);
 
-    if (stamp_ns - received_ns > offset_low_ns)
-      offset_low_ns = stamp_ns - received_ns;
-    if (stamp_ns - sent_ns < offset_high_ns)
-      offset_high_ns = stamp_ns - sent_ns;
-    if (received_ns - sent_ns < round_trip_min_ns)
-      round_trip_min_ns = received_ns - sent_ns;
+    if (received_ns - sent_ns < best_received_ns - best_sent_ns) {
+      best_sent_ns = sent_ns;
+      best_stamp_ns = atomic_load (&mailbox->answer_stamp_ns);
+      best_received_ns = received_ns;
+    }
   }
   atomic_store (&mailbox->ask_round, LAST_ROUND);
-  printf ("%" PRIu64 " %" PRId64 " %" PRId64 " %" PRId64 " %" PRId64 "\n", round - 1,
-          round_trip_min_ns, offset_low_ns, offset_high_ns, clock_read_ns (CLOCK_REALTIME));
+  printf ("%" PRId64 " %" PRId64 " %" PRId64 "\n", best_sent_ns, best_stamp_ns, best_received_ns);
   return 0;
 }
 

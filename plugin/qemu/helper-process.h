@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * qemu-process - is this the QEMU of one of libvirt's domains, and which?
+ * helper-process - is this the QEMU of one of libvirt's domains, and which?
  *
  * The helper is loaded into whatever runs with libvirt's environment for the domain: a shell that
  * wraps the emulator, the emulator, its children. Only a process with -uuid on its command line and
@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct qemu_process {
+struct helper_process {
   uint8_t domain[16];   /* UUID of -uuid, in the order of its text form */
   const char *home;     /* $HOME; owned by the environment */
   uint32_t refused_uid; /* peers with this uid are other QEMUs; 0 refuses none */
@@ -24,13 +24,13 @@ struct qemu_process {
  * Fill @process for this process. False, with @process undefined, if it is no QEMU of a domain, or
  * runs with more rights than its user has (set-user-ID).
  */
-bool qemu_process_identify (struct qemu_process *process);
+bool helper_process_identify (struct helper_process *process);
 
 /*
  * The value of the last "-uuid" among the NUL-terminated arguments read from @fd, as QEMU takes it.
  * False if there is none or it is malformed.
  */
-bool qemu_process_find_uuid (int fd, uint8_t uuid[16]);
+bool helper_process_find_uuid (int fd, uint8_t uuid[16]);
 
 /* Parse the text form of a UUID: 36 characters, either case. */
-bool qemu_process_parse_uuid (const char *text, uint8_t uuid[16]);
+bool helper_process_parse_uuid (const char *text, uint8_t uuid[16]);

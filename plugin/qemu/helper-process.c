@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include "qemu-process.h"
+#include "helper-process.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -30,7 +30,7 @@ hex_value (char digit)
 }
 
 bool
-qemu_process_parse_uuid (const char *text, uint8_t uuid[16])
+helper_process_parse_uuid (const char *text, uint8_t uuid[16])
 {
   size_t at = 0;
 
@@ -45,7 +45,7 @@ qemu_process_parse_uuid (const char *text, uint8_t uuid[16])
     low = hex_value (text[at++]);
     if (high < 0 || low < 0)
       return false;
-    uuid[i] = (uint8_t)(high << 4 | low);
+    uuid[i] = (uint8_t) (high << 4 | low);
   }
   return true;
 }
@@ -55,17 +55,17 @@ argument_end (struct argument_reader *reader, uint8_t uuid[16])
 {
   reader->text[reader->length] = '\0';
   if (reader->value_is_next) {
-    reader->found = qemu_process_parse_uuid (reader->text, uuid);
+    reader->found = helper_process_parse_uuid (reader->text, uuid);
     reader->value_is_next = false;
   } else {
-    reader->value_is_next
-        = strcmp (reader->text, "-uuid") == 0 || strcmp (reader->text, "--uuid") == 0;
+    reader->value_is_next = strcmp (reader->text, "-uuid") == 0 ||
+                            strcmp (reader->text, "--uuid") == 0;
   }
   reader->length = 0;
 }
 
 bool
-qemu_process_find_uuid (int fd, uint8_t uuid[16])
+helper_process_find_uuid (int fd, uint8_t uuid[16])
 {
   struct argument_reader reader = { 0 };
   char chunk[4096];
@@ -83,7 +83,7 @@ qemu_process_find_uuid (int fd, uint8_t uuid[16])
 }
 
 bool
-qemu_process_identify (struct qemu_process *process)
+helper_process_identify (struct helper_process *process)
 {
   bool found;
   int fd;
@@ -102,7 +102,7 @@ qemu_process_identify (struct qemu_process *process)
   fd = open ("/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
   if (fd < 0)
     return false;
-  found = qemu_process_find_uuid (fd, process->domain);
+  found = helper_process_find_uuid (fd, process->domain);
   close (fd);
   return found;
 }

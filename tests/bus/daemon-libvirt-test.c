@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * daemon-libvirt-test - the real daemon while libvirt and libvirt-dbus come and go
+ */
+
+#include "bus-host.h"
+#include "names.h"
+#include "stand-in-systemd.h"
+#include "wait-until.h"
+
+typedef struct {
+  BusHost *host;
+  StandInSystemd *systemd;
+  DaemonProcess *daemon;
+} Fixture;
+
+static guint
+count (Fixture *fixture, const char *event)
+{
+  return daemon_process_count (fixture->daemon, event, NULL);
+}
+
+static guint
+count_primings (Fixture *fixture)
+{
+  return stand_in_libvirt_count (fixture->host->libvirt, "ListDomains", NULL);
+}
+
+static void
+set_up_host (Fixture *fixture, gconstpointer data)
+{
+  fixture->host = bus_host_new ();
+  fixture->systemd = stand_in_systemd_start (bus_host_get_bus_address (fixture->host));
+}
+
+static void
+set_up (Fixture *fixture, gconstpointer data)
+{
+  set_up_host (fixture, data);
+  fixture->daemon = bus_host_start_daemon (fixture->host);
+  WAIT_UNTIL (count (fixture, "libvirt-connected") == 1);
+}
+
+static void
+tear_down (Fixture *fixture, gconstpointer data)
+{
+  g_clear_pointer (&fixture->daemon, daemon_process_stop);
+  g_clear_pointer (&fixture->systemd, stand_in_systemd_free);
+  g_clear_pointer (&fixture->host, bus_host_free);
+}
+
+static void
+test_dbus_service_restarts (Fixture *fixture, gconstpointer data)
+{
+  StandInLibvirt *libvirt = fixture->host->libvirt;
+
+  bus_host_boot_and_wait (fixture->host, WEB, "web", ID_OF (1));
+  stand_in_libvirt_leave_bus (libvirt);
+  WAIT_UNTIL (count (fixture, "libvirt-lost") == 1);
+
+  stand_in_libvirt_add_domain (libvirt, OTHER, "other", ID_OF (3));
+  stand_in_libvirt_join_bus (libvirt);
+  WAIT_UNTIL (count (fixture, "libvirt-connected") >= 2);
+  /* what started meanwhile is adopted, and events count again */
+  WAIT_UNTIL (stand_in_libvirt_get_element (libvirt, OTHER) != NULL);
+  bus_host_boot_and_wait (fixture->host, MAIL, "mail", ID_OF (2));
+  g_assert_cmpuint (count (fixture, "libvirt-lost"), ==, 1);
+}
+
+/* A guest whose end was missed is forgotten: when it comes back, it is new. */
+static void
+test_missed_end (Fixture *fixture, gconstpointer data)
+{
+  StandInLibvirt *libvirt = fixture->host->libvirt;
+  g_autofree char *before = NULL;
+
+  bus_host_boot_and_wait (fixture->host, WEB, "web", ID_OF (1));
+  before = g_strdup (stand_in_libvirt_get_element (libvirt, WEB));
+  stand_in_libvirt_leave_bus (libvirt);
+  stand_in_libvirt_remove_domain (libvirt, WEB);
+  stand_in_libvirt_join_bus (libvirt);
+  WAIT_UNTIL (count (fixture, "libvirt-connected") >= 2);
+
+  bus_host_boot_and_wait (fixture->host, WEB, "web", ID_OF (4));
+  g_assert_cmpstr (stand_in_libvirt_get_element (libvirt, WEB), !=, before);
+  g_assert_cmpuint (count (fixture, "departure-unclaimed"), ==, 0);
+}
+
+static void
+test_arrival_missed_end (Fixture *fixture, gconstpointer data)
+{
+  StandInLibvirt *libvirt = fixture->host->libvirt;
+
+  stand_in_libvirt_add_domain (libvirt, WEB, "web", ID_OF (1));
+  g_assert_true (stand_in_libvirt_emit (libvirt, WEB, STARTED_MIGRATED));
+  WAIT_UNTIL (count (fixture, "arrival-announced") == 1);
+  stand_in_libvirt_leave_bus (libvirt);
+  stand_in_libvirt_remove_domain (libvirt, WEB);
+  stand_in_libvirt_join_bus (libvirt);
+  WAIT_UNTIL (count (fixture, "arrival-abandoned") == 1);
+}
+
+static void
+test_libvirtd_restarts (Fixture *fixture, gconstpointer data)
+{
+  StandInLibvirt *libvirt = fixture->host->libvirt;
+  guint before;
+
+  /* the name keeps its owner, and events stop: nothing but systemd tells */
+  stand_in_libvirt_restart_libvirtd (libvirt);
+  stand_in_libvirt_add_domain (libvirt, WEB, "web", ID_OF (1));
+  g_assert_false (stand_in_libvirt_emit (libvirt, WEB, STARTED_BOOTED));
+  before = count_primings (fixture);
+  g_assert_true (stand_in_systemd_finish_job (fixture->systemd, "libvirtd.service"));
+  WAIT_UNTIL (stand_in_libvirt_get_element (libvirt, WEB) != NULL);
+  g_assert_cmpuint (count_primings (fixture), ==, before + 1);
+
+  bus_host_boot_and_wait (fixture->host, MAIL, "mail", ID_OF (2));
+  g_assert_cmpuint (count (fixture, "libvirt-lost"), ==, 0);
+}
+
+static void
+test_modular_daemon_restarts (Fixture *fixture, gconstpointer data)
+{
+  guint before = count_primings (fixture);
+
+  g_assert_true (stand_in_systemd_finish_job (fixture->systemd, "virtqemud.service"));
+  WAIT_UNTIL (count_primings (fixture) == before + 1);
+}
+
+static void
+test_other_units (Fixture *fixture, gconstpointer data)
+{
+  guint before = count_primings (fixture);
+
+  g_assert_true (stand_in_systemd_finish_job (fixture->systemd, "libvirtd.socket"));
+  g_assert_true (stand_in_systemd_finish_job (fixture->systemd, "libvirtd.service.d"));
+  g_assert_true (stand_in_systemd_finish_job (fixture->systemd, ""));
+  /* the same sender, so whatever these would have caused comes before this one's effect */
+  g_assert_true (stand_in_systemd_finish_job (fixture->systemd, "virtqemud.service"));
+  WAIT_UNTIL (count (fixture, "libvirt-connected") == 2);
+  g_assert_cmpuint (count_primings (fixture), ==, before + 1);
+}
+
+static void
+test_spoofed_event (Fixture *fixture, gconstpointer data)
+{
+  g_autoptr (GDBusConnection) spoofer = bus_host_connect (fixture->host);
+  g_autofree char *path = g_strdelimit (g_strdup (LIBVIRT_QEMU_PATH "/domain/_" WEB), "-", '_');
+
+  stand_in_libvirt_add_domain (fixture->host->libvirt, WEB, "web", ID_OF (1));
+  g_assert_true (g_dbus_connection_emit_signal (
+    spoofer, NULL, LIBVIRT_QEMU_PATH, LIBVIRT_CONNECT_IFACE, "DomainEvent",
+    g_variant_new ("(oii)", path, STARTED_MIGRATED), NULL));
+  g_assert_true (g_dbus_connection_flush_sync (spoofer, NULL, NULL));
+  bus_host_boot_and_wait (fixture->host, MAIL, "mail", ID_OF (2));
+  g_assert_cmpuint (count (fixture, "arrival-announced"), ==, 0);
+  g_assert_cmpuint (stand_in_libvirt_count (fixture->host->libvirt, "GetXMLDesc", WEB), ==, 0);
+}
+
+static void
+test_fails_at_first (Fixture *fixture, gconstpointer data)
+{
+  StandInLibvirt *libvirt = fixture->host->libvirt;
+
+  stand_in_libvirt_fail (libvirt, "ListDomains", "Failed to connect socket");
+  stand_in_libvirt_add_domain (libvirt, WEB, "web", ID_OF (1));
+  fixture->daemon = bus_host_start_daemon (fixture->host);
+  WAIT_UNTIL (count_primings (fixture) >= 2);
+  g_assert_cmpuint (
+    daemon_process_count (fixture->daemon, "libvirt-lost", "Failed to connect socket"), ==, 1);
+
+  stand_in_libvirt_fail (libvirt, "ListDomains", NULL);
+  WAIT_UNTIL (stand_in_libvirt_get_element (libvirt, WEB) != NULL);
+  g_assert_cmpuint (count (fixture, "libvirt-lost"), ==, 1);
+}
+
+/* No libvirt-dbus at all, and no way to start one. */
+static void
+test_comes_later (Fixture *fixture, gconstpointer data)
+{
+  stand_in_libvirt_leave_bus (fixture->host->libvirt);
+  fixture->daemon = bus_host_start_daemon (fixture->host);
+  WAIT_UNTIL (count (fixture, "libvirt-lost") == 1);
+  stand_in_libvirt_join_bus (fixture->host->libvirt);
+  WAIT_UNTIL (count (fixture, "libvirt-connected") >= 1);
+  bus_host_boot_and_wait (fixture->host, MAIL, "mail", ID_OF (2));
+}
+
+/* The bus itself goes: systemd starts the daemon again, which must not stay behind. */
+static void
+test_bus_vanishes (Fixture *fixture, gconstpointer data)
+{
+  g_clear_pointer (&fixture->systemd, stand_in_systemd_free);
+  bus_host_end_bus (fixture->host);
+  g_assert_cmpint (daemon_process_wait (fixture->daemon), ==, 1);
+  fixture->daemon = NULL;
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+
+#define ADD(path, start, function)                                                                 \
+  g_test_add ("/daemon-libvirt/" path, Fixture, NULL, start, function, tear_down)
+  ADD ("dbus-service-restarts", set_up, test_dbus_service_restarts);
+  ADD ("missed-end", set_up, test_missed_end);
+  ADD ("missed-end/of-an-arrival", set_up, test_arrival_missed_end);
+  ADD ("libvirtd-restarts", set_up, test_libvirtd_restarts);
+  ADD ("libvirtd-restarts/modular", set_up, test_modular_daemon_restarts);
+  ADD ("libvirtd-restarts/other-units", set_up, test_other_units);
+  ADD ("spoofed-event", set_up, test_spoofed_event);
+  ADD ("fails-at-first", set_up_host, test_fails_at_first);
+  ADD ("comes-later", set_up_host, test_comes_later);
+  ADD ("bus-vanishes", set_up, test_bus_vanishes);
+#undef ADD
+  return g_test_run ();
+}

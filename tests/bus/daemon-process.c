@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon-process.h"
+
+#include <signal.h>
+#include <string.h>
+
+#include "temp-folder.h"
+#include "wait-until.h"
+
+struct DaemonProcess {
+  GSubprocess *process;
+  GDataInputStream *stderr_lines;
+  GPtrArray *lines;
+  gboolean has_ended;
+};
+
+static void read_next_line (DaemonProcess *daemon);
+
+static void
+on_line (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  DaemonProcess *daemon = user_data;
+  g_autoptr (GError) error = NULL;
+  char *line =
+    g_data_input_stream_read_line_finish (G_DATA_INPUT_STREAM (source), result, NULL, &error);
+
+  g_assert_no_error (error);
+  if (line == NULL) {
+    daemon->has_ended = TRUE;
+    return;
+  }
+  g_test_message ("[%s] %s", g_subprocess_get_identifier (daemon->process), line);
+  g_ptr_array_add (daemon->lines, line);
+  read_next_line (daemon);
+}
+
+static void
+read_next_line (DaemonProcess *daemon)
+{
+  g_data_input_stream_read_line_async (daemon->stderr_lines, G_PRIORITY_DEFAULT, NULL, on_line,
+                                       daemon);
+}
+
+static char *
+write_config (const char *folder, guint port)
+{
+  g_autofree char *text =
+    g_strdup_printf ("[clockferry]\nAddress=127.0.0.1\nListenAddress=127.0.0.1\nPort=%u\n", port);
+
+  return temp_folder_write (folder, "clockferry.conf", text);
+}
+
+/* public functions */
+
+DaemonProcess *
+daemon_process_start (const char *folder, const char *bus_address, guint port)
+{
+  DaemonProcess *daemon = g_new0 (DaemonProcess, 1);
+  g_autoptr (GSubprocessLauncher)
+    launcher = g_subprocess_launcher_new (G_SUBPROCESS_FLAGS_STDERR_PIPE);
+  g_autofree char *config = write_config (folder, port);
+  const char *program = g_getenv ("CLOCKFERRYD");
+  g_autoptr (GError) error = NULL;
+
+  g_assert_nonnull (program);
+  g_subprocess_launcher_setenv (launcher, "DBUS_SYSTEM_BUS_ADDRESS", bus_address, TRUE);
+  daemon->lines = g_ptr_array_new_with_free_func (g_free);
+  daemon->process = g_subprocess_launcher_spawn (launcher, &error, program, "--config", config,
+                                                 "--state-dir", folder, NULL);
+  g_assert_no_error (error);
+  daemon->stderr_lines = g_data_input_stream_new (g_subprocess_get_stderr_pipe (daemon->process));
+  read_next_line (daemon);
+  WAIT_UNTIL (daemon->has_ended || daemon_process_count (daemon, "daemon-ready", NULL) == 1);
+  g_assert_false (daemon->has_ended);
+  return daemon;
+}
+
+void
+daemon_process_stop (DaemonProcess *daemon)
+{
+  g_subprocess_send_signal (daemon->process, SIGTERM);
+  g_assert_cmpint (daemon_process_wait (daemon), ==, 0);
+}
+
+int
+daemon_process_wait (DaemonProcess *daemon)
+{
+  g_autoptr (GError) error = NULL;
+  int status;
+
+  WAIT_UNTIL (daemon->has_ended);
+  g_subprocess_wait (daemon->process, NULL, &error);
+  g_assert_no_error (error);
+  g_assert_true (g_subprocess_get_if_exited (daemon->process));
+  status = g_subprocess_get_exit_status (daemon->process);
+  g_object_unref (daemon->stderr_lines);
+  g_object_unref (daemon->process);
+  g_ptr_array_unref (daemon->lines);
+  g_free (daemon);
+  return status;
+}
+
+guint
+daemon_process_count (DaemonProcess *daemon, const char *event, const char *text)
+{
+  g_autofree char *prefix = g_strconcat (event, ": ", NULL);
+  guint count = 0;
+
+  for (guint i = 0; i < daemon->lines->len; i++) {
+    const char *line = g_ptr_array_index (daemon->lines, i);
+
+    if (g_str_has_prefix (line, prefix) && (text == NULL || strstr (line, text) != NULL))
+      count++;
+  }
+  return count;
+}
+
+guint
+daemon_process_pick_port (void)
+{
+  g_autoptr (GSocketListener) listener = g_socket_listener_new ();
+  g_autoptr (GSocketAddress) any = g_inet_socket_address_new_from_string ("127.0.0.1", 0);
+  g_autoptr (GSocketAddress) given = NULL;
+  g_autoptr (GError) error = NULL;
+
+  g_socket_listener_add_address (listener, any, G_SOCKET_TYPE_STREAM, G_SOCKET_PROTOCOL_TCP, NULL,
+                                 &given, &error);
+  g_assert_no_error (error);
+  return g_inet_socket_address_get_port (G_INET_SOCKET_ADDRESS (given));
+}
