@@ -61,6 +61,17 @@ on_session_withdrawn (PeerSession *session, const char *reason, gpointer user_da
   arrival->callbacks->withdrawn (reason, arrival->user_data);
 }
 
+/* A record that was there before the claim comes before any comparison of the clocks, and a guest
+ * that is not migrated live arrives long after its record: theta may become known, and better. */
+static void
+on_session_compared (PeerSession *session, gpointer user_data)
+{
+  Arrival *arrival = user_data;
+
+  if (arrival->record != NULL)
+    arrival->callbacks->record (arrival->user_data);
+}
+
 static gboolean
 on_reconnect (gpointer user_data)
 {
@@ -141,6 +152,7 @@ open_session (Arrival *arrival)
   arrival->session = peer_session_new (&announcement);
   g_signal_connect (arrival->session, "record", G_CALLBACK (on_session_record), arrival);
   g_signal_connect (arrival->session, "withdrawn", G_CALLBACK (on_session_withdrawn), arrival);
+  g_signal_connect (arrival->session, "compared", G_CALLBACK (on_session_compared), arrival);
   g_signal_connect (arrival->session, "closed", G_CALLBACK (on_session_closed), arrival);
   peer_session_open_async (arrival->session, NULL, on_session_open, arrival);
 }
@@ -154,17 +166,61 @@ choose_theta (Arrival *arrival, ClockChoice *choice, GError **error)
   ClockEstimate estimate = { 0 };
   gboolean is_measured;
 
-  if (arrival->session == NULL) {
-    g_set_error (error, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_FAILED,
-                 "the connection to the source is gone");
-    return FALSE;
-  }
   is_measured = peer_session_get_estimate (arrival->session, &estimate);
   if (!host_clock_read_state (&local, &state_error))
     g_debug ("taking this host's clock for not synchronised: %s", state_error->message);
   return clock_offset_choose (arrival->settings->host_clock, is_measured ? &estimate : NULL,
                               &local, peer_session_get_remote_clock (arrival->session), choice,
                               error);
+}
+
+/* arming the helper */
+
+/* A new record, or one whose theta has become a good deal better known. */
+static gboolean
+is_worth_sending (const Arrival *arrival, const ArrivalFixup *fixup)
+{
+  const ArrivalFixup *sent = &arrival->fixup;
+
+  return !sent->is_sent || sent->record != fixup->record ||
+         fixup->choice.bound_ns < sent->choice.bound_ns - sent->choice.bound_ns / 4;
+}
+
+static gboolean
+send_fixup (Arrival *arrival, HelperLink *link, const ArrivalFixup *fixup, GError **error)
+{
+  const struct clock_record *record = g_bytes_get_data (fixup->record, NULL);
+  guint64 max_advance_ns = arrival->settings->max_advance_s * NS_PER_SECOND;
+  struct helper_fixup message = {
+    .theta_ns = fixup->choice.theta_ns,
+    .theta_bound_ns = fixup->choice.bound_ns,
+    .known_since_monotonic_ns = (guint64) arrival->announced_ns,
+    .deadline_monotonic_ns = (guint64) host_clock_monotonic_ns () + max_advance_ns,
+    .max_advance_ns = max_advance_ns,
+    .mode = arrival->settings->mode == SETTINGS_MODE_OBSERVE ? HELPER_MODE_OBSERVE
+                                                             : HELPER_MODE_APPLY,
+  };
+
+  return helper_link_send_fixup (link, &message, record, error);
+}
+
+/* Remember what the helper was told; a record is news, a better theta is not. */
+static void
+keep_fixup (Arrival *arrival, const ArrivalFixup *fixup)
+{
+  gboolean is_news = arrival->fixup.record != fixup->record;
+  EventEntry *entry;
+
+  g_bytes_ref (fixup->record);
+  arrival_fixup_clear (&arrival->fixup);
+  arrival->fixup = *fixup;
+  arrival->fixup.is_sent = TRUE;
+  if (!is_news)
+    return;
+  entry = event_entry_new (EVENT_ARRIVAL_ARMED, arrival->uuid, arrival->name);
+  arrival_report_add_fixup (entry, &arrival->fixup);
+  event_entry_log (entry, "the helper of %s has a record to continue its clocks from",
+                   get_label (arrival));
 }
 
 /* the final report */
@@ -176,11 +232,14 @@ note_silence (Arrival *arrival)
   if (arrival->failed_step != ARRIVAL_STEP_NONE)
     return;
   g_free (arrival->failed_reason); /* of a step that was mended */
-  if (arrival->record == NULL && !arrival->fixup.is_sent) {
+  if (arrival->record == NULL) {
     arrival->failed_step = ARRIVAL_STEP_RECORD;
     arrival->failed_reason = g_strdup (arrival->is_claimed
                                          ? "the source sent no record of the paused guest"
                                          : "the source's daemon did not answer in time");
+  } else if (!arrival->fixup.is_sent) {
+    arrival->failed_step = ARRIVAL_STEP_CLOCK_OFFSET;
+    arrival->failed_reason = g_strdup ("the source's daemon did not tell its time in time");
   } else {
     arrival->failed_step = ARRIVAL_STEP_FIXUP;
     arrival->failed_reason = g_strdup ("the helper did not report");
@@ -318,37 +377,25 @@ arrival_claim (Arrival *arrival, const DomainInfo *info)
 void
 arrival_arm (Arrival *arrival, HelperLink *link)
 {
-  const struct clock_record *record = g_bytes_get_data (arrival->record, NULL);
-  struct helper_fixup message = { 0 };
+  ArrivalFixup fixup = { .record = arrival->record };
   g_autoptr (GError) error = NULL;
-  EventEntry *entry;
 
-  arrival_fixup_clear (&arrival->fixup);
   if (link == NULL) {
-    arrival_fail (arrival, ARRIVAL_STEP_HELPER, "no connection to the helper in its QEMU");
+    if (arrival->failed_step != ARRIVAL_STEP_HELPER) /* else said already, and better */
+      arrival_fail (arrival, ARRIVAL_STEP_HELPER, "the connection to the helper in its QEMU is gone");
     return;
   }
-  if (!choose_theta (arrival, &arrival->fixup.choice, &error)) {
-    arrival_fail (arrival, ARRIVAL_STEP_CLOCK_OFFSET, error->message);
+  if (!choose_theta (arrival, &fixup.choice, &error)) {
+    g_debug ("waiting for the first comparison of the clocks: %s", error->message);
     return;
   }
-  message.theta_ns = arrival->fixup.choice.theta_ns;
-  message.theta_bound_ns = arrival->fixup.choice.bound_ns;
-  message.known_since_monotonic_ns = (guint64) arrival->announced_ns;
-  message.max_advance_ns = arrival->settings->max_advance_s * NS_PER_SECOND;
-  message.deadline_monotonic_ns = (guint64) host_clock_monotonic_ns () + message.max_advance_ns;
-  message.mode = arrival->settings->mode == SETTINGS_MODE_OBSERVE ? HELPER_MODE_OBSERVE
-                                                                  : HELPER_MODE_APPLY;
-  if (!helper_link_send_fixup (link, &message, record, &error)) {
+  if (!is_worth_sending (arrival, &fixup))
+    return;
+  if (!send_fixup (arrival, link, &fixup, &error)) {
     arrival_fail (arrival, ARRIVAL_STEP_FIXUP, error->message);
     return;
   }
-  arrival->fixup.is_sent = TRUE;
-  arrival->fixup.record = g_bytes_ref (arrival->record);
-  entry = event_entry_new (EVENT_ARRIVAL_ARMED, arrival->uuid, arrival->name);
-  arrival_report_add_fixup (entry, &arrival->fixup);
-  event_entry_log (entry, "the helper of %s has a record to continue its clocks from",
-                   get_label (arrival));
+  keep_fixup (arrival, &fixup);
 }
 
 void

@@ -8,8 +8,8 @@
 #include "peer-bus.h"
 
 /*
- * Enough round trips at first to meet one without a delay, then so often that the drift allowance in
- * between stays below what a network adds anyway.
+ * Enough round trips at first to meet one without a delay, then so often that the drift allowance
+ * in between stays below what a network adds anyway.
  */
 #define SAMPLES_FIRST     32
 #define SAMPLES_LATER     4
@@ -21,6 +21,7 @@ struct PeerSampler {
   /* the connection, NULL once stopped */
   GDBusConnection *bus;
   GCancellable *cancellable;
+  PeerSamplerCompared compared;
   PeerSamplerFailed failed;
   gpointer user_data;
 
@@ -112,7 +113,9 @@ take_sample (PeerSampler *self, ClockSample *sample, GVariant *reply)
     g_message ("the clock of the peer was stepped; comparing anew");
   if (self->round_trip_ns == 0 || round_trip_ns < self->round_trip_ns)
     self->round_trip_ns = round_trip_ns;
-  sampler_go_on (self);
+  self->compared (self->user_data);
+  if (self->bus != NULL)
+    sampler_go_on (self);
 }
 
 static void
@@ -143,12 +146,14 @@ on_sample (GObject *source, GAsyncResult *result, gpointer user_data)
 /* public methods */
 
 PeerSampler *
-peer_sampler_new (GDBusConnection *bus, PeerSamplerFailed failed, gpointer user_data)
+peer_sampler_new (GDBusConnection *bus, PeerSamplerCompared compared, PeerSamplerFailed failed,
+                  gpointer user_data)
 {
   PeerSampler *self = g_rc_box_new0 (PeerSampler);
 
   self->bus = g_object_ref (bus);
   self->cancellable = g_cancellable_new ();
+  self->compared = compared;
   self->failed = failed;
   self->user_data = user_data;
   self->wanted = SAMPLES_FIRST;

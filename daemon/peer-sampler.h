@@ -16,11 +16,15 @@
 
 typedef struct PeerSampler PeerSampler;
 
-/* The peer broke the protocol or is gone; nothing comes after it. @error is the callee's to free. */
+/* The peer broke the protocol or is gone; nothing comes after it. @error is the callee's. */
 typedef void (*PeerSamplerFailed) (GError *error, gpointer user_data);
 
-/* Begin on @bus, whose peer must have accepted a claim. Both callback and bus are used until stop. */
-PeerSampler *peer_sampler_new (GDBusConnection *bus, PeerSamplerFailed failed, gpointer user_data);
+/* One more comparison is in the estimate. */
+typedef void (*PeerSamplerCompared) (gpointer user_data);
+
+/* Begin on @bus, whose peer must have accepted a claim. The callbacks may stop the sampler. */
+PeerSampler *peer_sampler_new (GDBusConnection *bus, PeerSamplerCompared compared,
+                               PeerSamplerFailed failed, gpointer user_data);
 
 /* Stop for good, without a callback. What was found out stays. */
 void peer_sampler_stop (PeerSampler *self);

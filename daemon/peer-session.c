@@ -72,6 +72,7 @@ enum {
 enum {
   SIGNAL_RECORD,
   SIGNAL_WITHDRAWN,
+  SIGNAL_COMPARED,
   SIGNAL_CLOSED,
   SIGNAL_COUNT,
 };
@@ -194,6 +195,12 @@ on_withdrawn (BusPeer *proxy, const char *domain, const char *reason, gpointer u
 }
 
 static void
+on_sampler_compared (gpointer user_data)
+{
+  g_signal_emit (user_data, signals[SIGNAL_COMPARED], 0);
+}
+
+static void
 on_sampler_failed (GError *error, gpointer user_data)
 {
   session_fail (user_data, error);
@@ -262,7 +269,7 @@ on_claimed (GObject *source, GAsyncResult *result, gpointer user_data)
   g_clear_handle_id (&self->deadline_id, g_source_remove);
   self->remote_clock.synchronised = synchronised;
   self->remote_clock.max_error_us = MIN (max_error_us, HOST_CLOCK_MAX_ERROR_US);
-  self->sampler = peer_sampler_new (self->bus, on_sampler_failed, self);
+  self->sampler = peer_sampler_new (self->bus, on_sampler_compared, on_sampler_failed, self);
 
   record = g_steal_pointer (&self->early_record);
   task = session_steal_open_task (self);
@@ -434,6 +441,8 @@ peer_session_class_init (PeerSessionClass *klass)
                                          NULL, NULL, G_TYPE_NONE, 1, G_TYPE_BYTES);
   signals[SIGNAL_WITHDRAWN] = g_signal_new ("withdrawn", PEER_TYPE_SESSION, G_SIGNAL_RUN_LAST, 0,
                                             NULL, NULL, NULL, G_TYPE_NONE, 1, G_TYPE_STRING);
+  signals[SIGNAL_COMPARED] = g_signal_new ("compared", PEER_TYPE_SESSION, G_SIGNAL_RUN_LAST, 0,
+                                           NULL, NULL, NULL, G_TYPE_NONE, 0);
   signals[SIGNAL_CLOSED] = g_signal_new ("closed", PEER_TYPE_SESSION, G_SIGNAL_RUN_LAST, 0, NULL,
                                          NULL, NULL, G_TYPE_NONE, 1, G_TYPE_ERROR);
 

@@ -37,6 +37,7 @@ G_DECLARE_FINAL_TYPE (PeerSession, peer_session, PEER, SESSION, GObject)
  * Signals, only while open:
  *   "record" (GBytes *)        a record that clock_record_check() accepted, aligned for its struct
  *   "withdrawn" (const char *reason)  the guest goes on at the source: forget the record
+ *   "compared" ()              peer_session_get_estimate() knows one more comparison of the clocks
  *   "closed" (const GError *)  the connection is lost; nothing comes after it. Not emitted for
  *                              peer_session_close().
  */

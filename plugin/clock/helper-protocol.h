@@ -19,8 +19,11 @@
 #define HELPER_MAGIC       0x59524643u /* "CFRY" */
 #define HELPER_VERSION     1
 
-/* Longest time that all waits of one QEMU inside KVM_SET_CLOCK may take together. */
-#define HELPER_WAIT_MAX_MS 50
+/*
+ * Longest time that all waits of one QEMU inside KVM_SET_CLOCK may take together. `cont` must not be
+ * held up for more than 50 ms; the rest is for a busy host that wakes a sleeper late.
+ */
+#define HELPER_WAIT_MAX_MS 40
 
 /* Sane limits of a fix-up: clocks a year apart are not credible, nor is a blackout of a day. */
 #define HELPER_THETA_MAX_NS   (365ll * 24 * 3600 * 1000000000)

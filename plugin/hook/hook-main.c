@@ -3,9 +3,9 @@
  * clockferry-hook - libvirt's hook, a filter from the XML on stdin to that on stdout
  *
  * libvirt waits for its hooks without any limit, with a domain or more locked, and a hook that
- * fails or prints half a document fails a migration. So this program talks to nobody, gives itself a
- * second, exits with 0 whatever happens, and prints either a whole document or nothing, which means
- * "unchanged". https://libvirt.org/hooks.html
+ * fails or prints half a document fails a migration. So this program talks to nobody, gives itself
+ * a second, exits with 0 whatever happens, and prints either a whole document or nothing, which
+ * means "unchanged". https://libvirt.org/hooks.html
  */
 #include "hook-filter.h"
 

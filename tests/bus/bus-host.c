@@ -9,9 +9,8 @@ bus_host_new (void)
 {
   BusHost *host = g_new0 (BusHost, 1);
 
-  host->bus = g_test_dbus_new (G_TEST_DBUS_NONE);
-  g_test_dbus_up (host->bus);
-  host->libvirt = stand_in_libvirt_start (bus_host_get_bus_address (host));
+  host->bus = private_bus_start ();
+  host->libvirt = stand_in_libvirt_start (host->bus);
   host->folder = temp_folder_make ();
   host->port = daemon_process_pick_port ();
   return host;
@@ -32,33 +31,13 @@ bus_host_end_bus (BusHost *host)
   if (host->bus == NULL)
     return;
   stand_in_libvirt_leave_bus (host->libvirt);
-  g_test_dbus_down (host->bus);
-  g_clear_object (&host->bus);
-}
-
-const char *
-bus_host_get_bus_address (BusHost *host)
-{
-  return g_test_dbus_get_bus_address (host->bus);
+  g_clear_pointer (&host->bus, private_bus_end);
 }
 
 DaemonProcess *
 bus_host_start_daemon (BusHost *host)
 {
-  return daemon_process_start (host->folder, bus_host_get_bus_address (host), host->port);
-}
-
-GDBusConnection *
-bus_host_connect (BusHost *host)
-{
-  g_autoptr (GError) error = NULL;
-  GDBusConnection *bus = g_dbus_connection_new_for_address_sync (
-    bus_host_get_bus_address (host),
-    G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_CLIENT | G_DBUS_CONNECTION_FLAGS_MESSAGE_BUS_CONNECTION,
-    NULL, NULL, &error);
-
-  g_assert_no_error (error);
-  return bus;
+  return daemon_process_start (host->folder, private_bus_get_address (host->bus), host->port);
 }
 
 void

@@ -8,6 +8,7 @@
 #include <gio/gio.h>
 
 #include "daemon-process.h"
+#include "private-bus.h"
 #include "stand-in-libvirt.h"
 
 /* libvirt's numbers, under names that the tests read by: event, detail */
@@ -34,7 +35,7 @@
 #define OTHER "99999999-2222-4333-8444-555555555555"
 
 typedef struct {
-  GTestDBus *bus; /* NULL once it has ended */
+  PrivateBus *bus; /* NULL once it has ended */
   StandInLibvirt *libvirt;
   char *folder;
   guint port;
@@ -47,13 +48,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (BusHost, bus_host_free)
 /* The bus ends, and with it every connection. */
 void bus_host_end_bus (BusHost *host);
 
-const char *bus_host_get_bus_address (BusHost *host);
-
 /* Run the real daemon of this host. */
 DaemonProcess *bus_host_start_daemon (BusHost *host);
-
-/* One more connection to this host's bus. */
-GDBusConnection *bus_host_connect (BusHost *host);
 
 /*
  * Boot the domain @uuid and wait until the daemon has adopted it. The bus keeps its order, so

@@ -30,7 +30,7 @@ static void
 set_up_host (Fixture *fixture, gconstpointer data)
 {
   fixture->host = bus_host_new ();
-  fixture->systemd = stand_in_systemd_start (bus_host_get_bus_address (fixture->host));
+  fixture->systemd = stand_in_systemd_start (fixture->host->bus);
 }
 
 static void
@@ -145,7 +145,7 @@ test_other_units (Fixture *fixture, gconstpointer data)
 static void
 test_spoofed_event (Fixture *fixture, gconstpointer data)
 {
-  g_autoptr (GDBusConnection) spoofer = bus_host_connect (fixture->host);
+  g_autoptr (GDBusConnection) spoofer = private_bus_connect (fixture->host->bus);
   g_autofree char *path = g_strdelimit (g_strdup (LIBVIRT_QEMU_PATH "/domain/_" WEB), "-", '_');
 
   stand_in_libvirt_add_domain (fixture->host->libvirt, WEB, "web", ID_OF (1));

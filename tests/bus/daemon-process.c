@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <string.h>
 
+#include "child-launcher.h"
 #include "temp-folder.h"
 #include "wait-until.h"
 
@@ -56,8 +57,7 @@ DaemonProcess *
 daemon_process_start (const char *folder, const char *bus_address, guint port)
 {
   DaemonProcess *daemon = g_new0 (DaemonProcess, 1);
-  g_autoptr (GSubprocessLauncher)
-    launcher = g_subprocess_launcher_new (G_SUBPROCESS_FLAGS_STDERR_PIPE);
+  g_autoptr (GSubprocessLauncher) launcher = child_launcher_new (G_SUBPROCESS_FLAGS_STDERR_PIPE);
   g_autofree char *config = write_config (folder, port);
   const char *program = g_getenv ("CLOCKFERRYD");
   g_autoptr (GError) error = NULL;

@@ -12,7 +12,7 @@ managed_host_new (void)
 
   host->host = bus_host_new ();
   host->folders = stand_in_folders_new ();
-  host->connection = bus_host_connect (host->host);
+  host->connection = private_bus_connect (host->host->bus);
   g_dbus_connection_set_exit_on_close (host->connection, FALSE);
   host->identity = identity_load (host->host->folder, &error);
   g_assert_no_error (error);

@@ -6,7 +6,7 @@
 #include "names.h"
 
 struct StandInLibvirt {
-  char *bus_address;
+  PrivateBus *home;     /* borrowed */
   GDBusConnection *bus; /* NULL while not on it */
   GDBusNodeInfo *interfaces;
   GHashTable *domains;  /* UUID -> StandInDomain */
@@ -232,15 +232,36 @@ static const GDBusSubtreeVTable subtree_vtable = { .enumerate = enumerate,
                                                    .introspect = introspect,
                                                    .dispatch = dispatch };
 
+/* A call that came in just before the end is dispatched by GDBus after it: each registration holds a
+ * reference of its own. */
+static void
+finalize (gpointer data)
+{
+  StandInLibvirt *libvirt = data;
+
+  g_hash_table_unref (libvirt->domains);
+  g_hash_table_unref (libvirt->failures);
+  g_hash_table_unref (libvirt->calls);
+  g_ptr_array_unref (libvirt->held);
+  g_dbus_node_info_unref (libvirt->interfaces);
+  g_free (libvirt->held_method);
+}
+
+static void
+release_reference (gpointer libvirt)
+{
+  g_rc_box_release_full (libvirt, finalize);
+}
+
 /* public functions */
 
 StandInLibvirt *
-stand_in_libvirt_start (const char *bus_address)
+stand_in_libvirt_start (PrivateBus *bus)
 {
-  StandInLibvirt *libvirt = g_new0 (StandInLibvirt, 1);
+  StandInLibvirt *libvirt = g_rc_box_new0 (StandInLibvirt);
   g_autoptr (GError) error = NULL;
 
-  libvirt->bus_address = g_strdup (bus_address);
+  libvirt->home = bus;
   libvirt->interfaces = g_dbus_node_info_new_for_xml (introspection, &error);
   g_assert_no_error (error);
   libvirt->domains =
@@ -256,14 +277,7 @@ void
 stand_in_libvirt_free (StandInLibvirt *libvirt)
 {
   stand_in_libvirt_leave_bus (libvirt);
-  g_hash_table_unref (libvirt->domains);
-  g_hash_table_unref (libvirt->failures);
-  g_hash_table_unref (libvirt->calls);
-  g_ptr_array_unref (libvirt->held);
-  g_dbus_node_info_unref (libvirt->interfaces);
-  g_free (libvirt->held_method);
-  g_free (libvirt->bus_address);
-  g_free (libvirt);
+  release_reference (libvirt);
 }
 
 void
@@ -285,21 +299,18 @@ stand_in_libvirt_join_bus (StandInLibvirt *libvirt)
 
   g_assert_null (libvirt->bus);
   libvirt->is_primed = FALSE;
-  libvirt->bus = g_dbus_connection_new_for_address_sync (
-    libvirt->bus_address,
-    G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_CLIENT | G_DBUS_CONNECTION_FLAGS_MESSAGE_BUS_CONNECTION,
-    NULL, NULL, &error);
-  g_assert_no_error (error);
+  libvirt->bus = private_bus_connect (libvirt->home);
   g_assert_cmpuint (
     g_dbus_connection_register_object (
       libvirt->bus, LIBVIRT_QEMU_PATH,
       g_dbus_node_info_lookup_interface (libvirt->interfaces, LIBVIRT_CONNECT_IFACE), &vtable,
-      libvirt, NULL, &error),
+      g_rc_box_acquire (libvirt), release_reference, &error),
     !=, 0);
-  g_assert_cmpuint (g_dbus_connection_register_subtree (
-                      libvirt->bus, LIBVIRT_QEMU_PATH "/domain", &subtree_vtable,
-                      G_DBUS_SUBTREE_FLAGS_DISPATCH_TO_UNENUMERATED_NODES, libvirt, NULL, &error),
-                    !=, 0);
+  g_assert_cmpuint (
+    g_dbus_connection_register_subtree (libvirt->bus, LIBVIRT_QEMU_PATH "/domain", &subtree_vtable,
+                                        G_DBUS_SUBTREE_FLAGS_DISPATCH_TO_UNENUMERATED_NODES,
+                                        g_rc_box_acquire (libvirt), release_reference, &error),
+    !=, 0);
   reply = g_dbus_connection_call_sync (
     libvirt->bus, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus",
     "RequestName", g_variant_new ("(su)", LIBVIRT_BUS_NAME, 4u /* do not queue */),

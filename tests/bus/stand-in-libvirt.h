@@ -11,10 +11,12 @@
 
 #include <gio/gio.h>
 
+#include "private-bus.h"
+
 typedef struct StandInLibvirt StandInLibvirt;
 
-/* Take the name org.libvirt on the bus at @bus_address. */
-StandInLibvirt *stand_in_libvirt_start (const char *bus_address);
+/* Take the name org.libvirt on the @bus. */
+StandInLibvirt *stand_in_libvirt_start (PrivateBus *bus);
 
 void stand_in_libvirt_free (StandInLibvirt *libvirt);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (StandInLibvirt, stand_in_libvirt_free)

@@ -37,7 +37,7 @@ static const GDBusInterfaceVTable vtable = { .method_call = on_method_call };
 /* public functions */
 
 StandInSystemd *
-stand_in_systemd_start (const char *bus_address)
+stand_in_systemd_start (PrivateBus *bus)
 {
   StandInSystemd *systemd = g_new0 (StandInSystemd, 1);
   g_autoptr (GVariant) reply = NULL;
@@ -45,11 +45,7 @@ stand_in_systemd_start (const char *bus_address)
 
   systemd->interfaces = g_dbus_node_info_new_for_xml (introspection, &error);
   g_assert_no_error (error);
-  systemd->bus = g_dbus_connection_new_for_address_sync (
-    bus_address,
-    G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_CLIENT | G_DBUS_CONNECTION_FLAGS_MESSAGE_BUS_CONNECTION,
-    NULL, NULL, &error);
-  g_assert_no_error (error);
+  systemd->bus = private_bus_connect (bus);
   g_assert_cmpuint (g_dbus_connection_register_object (systemd->bus, PATH,
                                                        systemd->interfaces->interfaces[0], &vtable,
                                                        systemd, NULL, &error),

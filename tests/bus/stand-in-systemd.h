@@ -9,9 +9,11 @@
 
 #include <gio/gio.h>
 
+#include "private-bus.h"
+
 typedef struct StandInSystemd StandInSystemd;
 
-StandInSystemd *stand_in_systemd_start (const char *bus_address);
+StandInSystemd *stand_in_systemd_start (PrivateBus *bus);
 
 void stand_in_systemd_free (StandInSystemd *systemd);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (StandInSystemd, stand_in_systemd_free)

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* Made with openssl(1), and its pin likewise: x509 -pubkey | pkey -pubin -outform der | sha256sum. */
+/* From openssl(1), and its pin likewise: x509 -pubkey | pkey -pubin -outform der | sha256sum. */
 static const char known_cert[] =
   "-----BEGIN CERTIFICATE-----\n"
   "MIIBdTCCARugAwIBAgIUaSxPfjRzxCTdI7oVmUZ0PtLVJOMwCgYIKoZIzj0EAwIw\n"

@@ -714,6 +714,23 @@ test_right_key_hears_claim (Fixture *fixture, gconstpointer data)
   impostor_stop (&impostor);
 }
 
+/* In a process of its own, as GnuTLS is told about versions once. Neither end goes on. */
+static void
+test_old_tls (Fixture *fixture, gconstpointer data)
+{
+  if (!g_test_subprocess ()) {
+    g_test_trap_subprocess (NULL, 0, G_TEST_SUBPROCESS_INHERIT_STDERR);
+    g_test_trap_assert_passed ();
+    return;
+  }
+  g_setenv ("G_TLS_GNUTLS_PRIORITY", "NORMAL:-VERS-ALL:+VERS-TLS1.2", TRUE);
+  fixture_open_session (fixture, peer_listener_get_port (fixture->listener), DOMAIN, TICKET, NULL);
+  wait_for (fixture->open_error != NULL && fixture->refusals->len > 0);
+  g_assert_error (fixture->open_error, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_BAD_MESSAGE);
+  g_assert_nonnull (strstr (fixture->open_error->message, "TLS 1.3"));
+  assert_one_refusal (fixture, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_BAD_MESSAGE);
+}
+
 static void
 test_silent_source (Fixture *fixture, gconstpointer data)
 {
@@ -934,6 +951,7 @@ main (int argc, char **argv)
   add ("cancel-while-opening", test_cancel_while_opening);
   add ("wrong-key", test_wrong_key);
   add ("right-key-hears-claim", test_right_key_hears_claim);
+  add ("old-tls", test_old_tls);
   add ("silent-source", test_silent_source);
   add ("no-source", test_no_source);
   add ("garbage", test_garbage);

@@ -102,14 +102,15 @@ class EmulatedHost:
         with tarfile.open(fileobj=content, mode="w") as tar:
             tar.add(directory, arcname=".", filter=_own_by_root)
         # Not touching the folders that are there already: the root of a staging tree is no model for /.
-        self.run(["tar", "-x", "-f", "-", "-C", target, "--no-overwrite-dir", "--keep-directory-symlink"], stdin=content.getvalue(),
-                 timeout=120)
+        self.run(["tar", "-x", "-f", "-", "-C", target, "--no-overwrite-dir", "--keep-directory-symlink"],
+                 stdin=content.getvalue(), timeout=120)
 
     def get_tar(self, path):
         """A folder of the host, as the bytes of a tar file."""
-        rc, stdout, stderr = self._get_channel().run(["tar", "-c", "-C", path, "."], b"", 120)
+        argv = ["tar", "-c", "-C", path, "."]
+        rc, stdout, stderr = self._get_channel().run(argv, timeout_s=120)
         if rc != 0:
-            raise host_channel.CommandFailed(self.name, host_channel.CommandResult(["tar", path], rc, "", stderr.decode()))
+            raise host_channel.CommandFailed(self.name, host_channel.CommandResult(argv, rc, "", stderr.decode()))
         return stdout
 
     def wait_until(self, condition, deadline, what):

@@ -82,7 +82,8 @@ done"""
         return time.monotonic() - begin
 
     def _describe_trouble(self):
-        return self.host.run("virsh -q list --all; tail -n 20 /var/log/libvirt/qemu/" + self.spec.name + "*.log", check=False).stdout
+        script = 'virsh -q list --all; tail -n 20 /var/log/libvirt/qemu/"$0".log /var/log/libvirt/qemu/"$0"-console.log'
+        return self.host.run(["sh", "-c", script, self.spec.name], check=False).stdout
 
 
 class Watch:

@@ -52,7 +52,8 @@ class SimulatedMigration:
             offset_ticks = self._guest_tsc_offset_ticks[host]
             tsc_ticks = (self._host_tsc_base_ticks[host] + offset_ticks + round(at_ns * TSC_KHZ / 1e6)) % (1 << 64)
             read_at_ns = at_ns + self._random.uniform(0.4, 0.6) * width_ticks / TSC_KHZ * 1e6
-            return ClockPair(tsc_ticks, width_ticks, clock_base_ns + round(read_at_ns * (1 + self._guest_drift_ppm / 1e6) + shift_ns))
+            clock_ns = clock_base_ns + round(read_at_ns * (1 + self._guest_drift_ppm / 1e6) + shift_ns)
+            return ClockPair(tsc_ticks, width_ticks, clock_ns)
 
         cpu = sequence % self._cpus
         return yardstick.GuestSample(sequence, cpu, take_pair(0, true_ns), take_pair(EPOCH_NS, true_ns + 1000))
