@@ -24,7 +24,6 @@ struct Arrival {
   guint reconnect_id;
   gboolean is_claimed; /* ever */
 
-  gint64 announced_ns; /* CLOCK_MONOTONIC */
   GBytes *record;
   ArrivalStep failed_step;
   char *failed_reason;
@@ -194,7 +193,6 @@ send_fixup (Arrival *arrival, HelperLink *link, const ArrivalFixup *fixup, GErro
   struct helper_fixup message = {
     .theta_ns = fixup->choice.theta_ns,
     .theta_bound_ns = fixup->choice.bound_ns,
-    .known_since_monotonic_ns = (guint64) arrival->announced_ns,
     .deadline_monotonic_ns = (guint64) host_clock_monotonic_ns () + max_advance_ns,
     .max_advance_ns = max_advance_ns,
     .mode = arrival->settings->mode == SETTINGS_MODE_OBSERVE ? HELPER_MODE_OBSERVE
@@ -317,7 +315,6 @@ arrival_new (const Settings *settings, const char *uuid, const ArrivalCallbacks 
   arrival->uuid = g_strdup (uuid);
   arrival->callbacks = callbacks;
   arrival->user_data = user_data;
-  arrival->announced_ns = host_clock_monotonic_ns ();
   return arrival;
 }
 

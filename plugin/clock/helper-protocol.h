@@ -73,7 +73,6 @@ struct helper_fixup {
                                         within +-HELPER_THETA_MAX_NS */
   uint64_t theta_bound_ns;           /* true theta lies within theta_ns +- this; at most
                                         HELPER_THETA_MAX_NS */
-  uint64_t known_since_monotonic_ns; /* when this host learned of the migration */
   uint64_t deadline_monotonic_ns;    /* not applied after this */
   uint64_t max_advance_ns;           /* longest blackout to credit; at most HELPER_ADVANCE_MAX_NS */
   uint32_t mode;                     /* enum helper_mode */
@@ -103,7 +102,7 @@ enum helper_reason {
   HELPER_REASON_KERNEL_TOO_OLD, /* no KVM_CLOCK_REALTIME, or no TSC offset attribute */
   HELPER_REASON_NEGATIVE_ELAPSED,
   HELPER_REASON_MAX_ADVANCE,       /* elapsed is over max_advance_ns */
-  HELPER_REASON_LONGER_THAN_KNOWN, /* elapsed is over what this host knows of the migration */
+  HELPER_REASON_LONGER_THAN_KNOWN, /* elapsed is over the age of this QEMU */
   HELPER_REASON_FREQUENCY,         /* over 250 ppm apart and no scaling */
   HELPER_REASON_TSC_CATCHUP,
   HELPER_REASON_NO_PVCLOCK,
@@ -180,7 +179,7 @@ struct helper_refused {
 
 _Static_assert(sizeof (struct helper_header) == 32, "wire layout");
 _Static_assert(sizeof (struct helper_incoming) == 40, "wire layout");
-_Static_assert(sizeof (struct helper_fixup) == 32 + 48 + 48, "wire layout");
+_Static_assert(sizeof (struct helper_fixup) == 32 + 40 + 48, "wire layout");
 _Static_assert(sizeof (struct helper_record) == 32 + 48, "wire layout");
 _Static_assert(sizeof (struct helper_report_vcpu) == 24, "wire layout");
 _Static_assert(sizeof (struct helper_report) == 32 + 96, "wire layout");

@@ -14,6 +14,7 @@
 #include "kvm-vm.h"
 
 static struct helper_process process;
+static uint64_t qemu_started_ns; /* CLOCK_MONOTONIC */
 static atomic_bool watching;
 
 /*
@@ -34,6 +35,7 @@ void
 clock_events_start (const struct helper_process *our_process)
 {
   process = *our_process;
+  qemu_started_ns = host_calls.clock_ns (CLOCK_MONOTONIC);
   atomic_store (&watching, true);
 }
 
@@ -93,7 +95,7 @@ clock_set (int fd, unsigned long request, struct kvm_clock_data *clock)
     reason = HELPER_REASON_PATCHED_QEMU;
   } else if (fixup != NULL) {
     kvm_vm_find (fd, &vm);
-    reason = fixup_decide (fixup, &vm, clock->clock, &plan);
+    reason = fixup_decide (fixup, &vm, clock->clock, qemu_started_ns, &plan);
     report->freq_dest_khz = plan.tsc.freq_khz;
     if (reason == HELPER_REASON_IOCTL_FAILED)
       report->failed_errno = errno;

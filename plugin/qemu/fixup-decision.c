@@ -11,19 +11,19 @@
  * positive.
  */
 static enum helper_reason
-judge_elapsed (const struct helper_fixup *fixup)
+judge_elapsed (const struct helper_fixup *fixup, uint64_t qemu_started_ns)
 {
   uint64_t now_ns = host_calls.clock_ns (CLOCK_MONOTONIC);
   __int128 elapsed_ns =
     (__int128) host_calls.clock_ns (CLOCK_REALTIME) - fixup->theta_ns - fixup->record.host_src_ns;
-  __int128 known_ns = (__int128) now_ns - fixup->known_since_monotonic_ns;
+  __int128 age_ns = (__int128) now_ns - qemu_started_ns;
 
   if (elapsed_ns < 0)
     return HELPER_REASON_NEGATIVE_ELAPSED;
   if (elapsed_ns > fixup->max_advance_ns)
     return HELPER_REASON_MAX_ADVANCE;
-  /* the source paused the guest after it had asked this host to prepare */
-  if (elapsed_ns > known_ns + fixup->theta_bound_ns)
+  /* this QEMU was started to receive the guest, before the source paused it */
+  if (elapsed_ns > age_ns + fixup->theta_bound_ns)
     return HELPER_REASON_LONGER_THAN_KNOWN;
   return HELPER_REASON_NONE;
 }
@@ -69,7 +69,7 @@ guest_has_pvclock (const struct kvm_vm *vm)
 
 enum helper_reason
 fixup_decide (const struct helper_fixup *fixup, const struct kvm_vm *vm, uint64_t clock_ns,
-              struct fixup_plan *plan)
+              uint64_t qemu_started_ns, struct fixup_plan *plan)
 {
   const struct clock_record *record = &fixup->record;
   enum helper_reason reason;
@@ -83,7 +83,7 @@ fixup_decide (const struct helper_fixup *fixup, const struct kvm_vm *vm, uint64_
     return HELPER_REASON_NO_VCPUS;
   if (!kernel_is_new_enough (vm))
     return HELPER_REASON_KERNEL_TOO_OLD;
-  reason = judge_elapsed (fixup);
+  reason = judge_elapsed (fixup, qemu_started_ns);
   if (reason != HELPER_REASON_NONE)
     return reason;
 

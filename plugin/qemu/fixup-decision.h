@@ -20,9 +20,10 @@ struct fixup_plan {
 };
 
 /*
- * Judge @fixup for a KVM_SET_CLOCK {flags = 0, clock = @clock_ns} on @vm. Changes nothing that
- * QEMU's own resume does not do as well. Returns HELPER_REASON_NONE with @plan filled, or why not;
+ * Judge @fixup for a KVM_SET_CLOCK {flags = 0, clock = @clock_ns} on @vm. @qemu_started_ns: CLOCK_MONOTONIC at
+ * the start of this QEMU. Changes nothing that QEMU's own resume does not do as well. Returns HELPER_REASON_NONE with @plan filled, or why not;
  * with HELPER_REASON_IOCTL_FAILED, errno says more. The master clock of this host shows only later.
  */
 enum helper_reason fixup_decide (const struct helper_fixup *fixup, const struct kvm_vm *vm,
-                                 uint64_t clock_ns, struct fixup_plan *plan);
+                                 uint64_t clock_ns, uint64_t qemu_started_ns,
+                                 struct fixup_plan *plan);

@@ -146,7 +146,6 @@ test_send (void)
   const struct helper_fixup fixup = { .theta_ns = -5,
                                       .theta_bound_ns = 6,
                                       .max_advance_ns = 7,
-                                      .known_since_monotonic_ns = 8,
                                       .deadline_monotonic_ns = 9,
                                       .mode = HELPER_MODE_OBSERVE };
   g_autofree struct helper_incoming *incoming_sent = NULL;
@@ -168,7 +167,6 @@ test_send (void)
   g_assert_cmpint (fixup_sent->theta_ns, ==, -5);
   g_assert_cmpuint (fixup_sent->theta_bound_ns, ==, 6);
   g_assert_cmpuint (fixup_sent->max_advance_ns, ==, 7);
-  g_assert_cmpuint (fixup_sent->known_since_monotonic_ns, ==, 8);
   g_assert_cmpuint (fixup_sent->deadline_monotonic_ns, ==, 9);
   g_assert_cmpuint (fixup_sent->mode, ==, HELPER_MODE_OBSERVE);
   g_assert_cmpmem (&fixup_sent->record, clock_record_size (fixup_sent->record.vcpu_count), record,

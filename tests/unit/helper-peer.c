@@ -116,7 +116,6 @@ helper_peer_fixup (const struct clock_record *record)
 
   helper_header_init (&fixup->header, HELPER_MESSAGE_FIXUP, (uint32_t) size, helper_peer_domain);
   fixup->theta_bound_ns = 1000000;
-  fixup->known_since_monotonic_ns = now_ns > 3600 * NS_PER_S ? now_ns - 3600 * NS_PER_S : 0;
   fixup->deadline_monotonic_ns = now_ns + 60 * NS_PER_S;
   fixup->max_advance_ns = 300 * NS_PER_S;
   memcpy (&fixup->record, record, record_size);

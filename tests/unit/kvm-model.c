@@ -299,11 +299,22 @@ model_ioctl (int fd, unsigned long request, void *arg)
   return vcpu_ioctl (host, (uint32_t) at - 1, request, arg);
 }
 
+static uint64_t monotonic_lag_ns;
+
+void
+kvm_model_set_monotonic_lag (uint64_t ns)
+{
+  monotonic_lag_ns = ns;
+}
+
 static uint64_t
 model_clock_ns (clockid_t clock)
 {
-  if (clock != CLOCK_REALTIME)
-    return real_calls.clock_ns (clock);
+  if (clock != CLOCK_REALTIME) {
+    uint64_t real_ns = real_calls.clock_ns (clock);
+
+    return real_ns > monotonic_lag_ns ? real_ns - monotonic_lag_ns : 0;
+  }
   now_ns += 30;
   return kvm_model_realtime (here, now_ns);
 }

@@ -69,6 +69,9 @@ void kvm_model_stop (void);
 void kvm_model_move (int index);
 int kvm_model_vm_fd (int index);
 
+/* CLOCK_MONOTONIC is what it was @ns ago, or when the machine was started; with 0, now again. */
+void kvm_model_set_monotonic_lag (uint64_t ns);
+
 /* Let @ns of true time pass. */
 void kvm_model_pass (uint64_t ns);
 uint64_t kvm_model_now_ns (void);

@@ -32,10 +32,10 @@ def daemon_stopped(host):
         host.run(["systemctl", "start", DAEMON_UNIT])
 
 
-def migrate_traced(migrate_and_judge, guest, to_host):
+def migrate_traced(migrate_and_judge, guest, to_host, **options):
     """Migrate; asserts what holds in every case, whatever failed."""
     with trace_cont_delay(to_host) as traced:
-        measured = migrate_and_judge(guest, to_host)
+        measured = migrate_and_judge(guest, to_host, **options)
     clock_checks.check_stock(measured)
     assert traced.delay_s is not None, "no KVM_SET_CLOCK was seen"
     print(f"cont held up for {traced.delay_s * 1e3:.3f} ms")
@@ -90,7 +90,8 @@ def test_record_withheld(deployed_hosts, ready_guest, migrate_and_judge):
     freezer = threading.Thread(target=freeze_daemon_once_claimed)
     freezer.start()
     try:
-        migrate_traced(migrate_and_judge, ready_guest, dest)
+        # so slow that the daemon is frozen well before the guest is paused
+        migrate_traced(migrate_and_judge, ready_guest, dest, options=("--live", "--bandwidth", "2"))
         report = journal.wait_for_report(ready_guest.spec.uuid)
     finally:
         freezer.join()
