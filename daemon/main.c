@@ -4,6 +4,7 @@
  */
 
 #include <glib-unix.h>
+#include <glib/gi18n.h>
 #include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -80,22 +81,25 @@ main (int argc, char **argv)
   g_autofree char *state_dir = NULL;
   gboolean show_version = FALSE;
   const GOptionEntry entries[] = {
-    { "config", 'c', 0, G_OPTION_ARG_FILENAME, &config_path, "Read this file", "FILE" },
-    { "state-dir", 's', 0, G_OPTION_ARG_FILENAME, &state_dir, "Keep key and certificate here",
-      "FOLDER" },
-    { "version", 'V', 0, G_OPTION_ARG_NONE, &show_version, "Print the version and exit", NULL },
+    { "config", 'c', 0, G_OPTION_ARG_FILENAME, &config_path, N_ ("Read this file"), N_ ("FILE") },
+    { "state-dir", 's', 0, G_OPTION_ARG_FILENAME, &state_dir, N_ ("Keep key and certificate here"),
+      N_ ("FOLDER") },
+    { "version", 'V', 0, G_OPTION_ARG_NONE, &show_version, N_ ("Print the version and exit"), NULL },
     { NULL },
   };
-  g_autoptr (GOptionContext) context = g_option_context_new ("- hand over guests' clocks");
+  g_autoptr (GOptionContext) context = g_option_context_new (_ ("- hand over guests' clocks"));
   g_autoptr (GMainLoop) loop = g_main_loop_new (NULL, FALSE);
   g_autoptr (GError) error = NULL;
   Run run = { .loop = loop, .exit_status = EXIT_SUCCESS };
 
   setlocale (LC_ALL, "");
-  g_option_context_add_main_entries (context, entries, NULL);
+  bindtextdomain (CLOCKFERRY_TEXT_DOMAIN, CLOCKFERRY_LOCALE_DIR);
+  bind_textdomain_codeset (CLOCKFERRY_TEXT_DOMAIN, "UTF-8");
+  textdomain (CLOCKFERRY_TEXT_DOMAIN);
+  g_option_context_add_main_entries (context, entries, CLOCKFERRY_TEXT_DOMAIN);
   if (!g_option_context_parse (context, &argc, &argv, &error) || argc > 1) {
-    fprintf (stderr, "clockferryd: %s; see clockferryd --help\n",
-             error != NULL ? error->message : "it takes options only");
+    fprintf (stderr, _ ("clockferryd: %s; see clockferryd --help\n"),
+             error != NULL ? error->message : _ ("it takes options only"));
     return 2;
   }
   if (show_version) {

@@ -233,6 +233,16 @@ stand_in_qemu_count (const StandInQemu *qemu)
   return qemu->received.length;
 }
 
+guint16
+stand_in_qemu_peek (const StandInQemu *qemu)
+{
+  const struct helper_header *header;
+
+  g_assert_cmpuint (qemu->received.length, >, 0);
+  header = g_bytes_get_data (qemu->received.head->data, NULL);
+  return header->type;
+}
+
 gpointer
 stand_in_qemu_take (StandInQemu *qemu, enum helper_message_type type)
 {

@@ -58,6 +58,9 @@ void stand_in_qemu_send_report (StandInQemu *qemu, enum helper_verdict verdict,
 /* How many messages of the daemon came and were not taken yet. */
 guint stand_in_qemu_count (const StandInQemu *qemu);
 
+/* The type of the oldest of them; there must be one. */
+guint16 stand_in_qemu_peek (const StandInQemu *qemu);
+
 /*
  * Take the oldest message of the daemon, checked and of @type; there must be one. Free with
  * g_free().

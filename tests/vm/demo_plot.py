@@ -41,8 +41,8 @@ def draw(directory, stock, fixed):
         series_paths[name].write_text(_format_series(verdict))
 
     pictures = []
-    for suffix, terminal, size in (("svg", "svg size 900,640 dynamic font 'sans-serif,12' background '#ffffff'", 0.25),
-                                   ("png", "pngcairo size 1350,960 font 'sans,12' background '#ffffff'", 0.6)):
+    for suffix, terminal, size in (("svg", "svg noenhanced size 900,640 dynamic font 'sans-serif,12' background '#ffffff'", 0.25),
+                                   ("png", "pngcairo noenhanced size 1350,960 font 'sans,12' background '#ffffff'", 0.6)):
         path = directory / f"clock-error.{suffix}"
         script = _GNUPLOT_SCRIPT.format(
             terminal=terminal, output=path, begin=-_SECONDS_SHOWN, end=_SECONDS_SHOWN, size=size,

@@ -91,7 +91,7 @@ def test_record_withheld(deployed_hosts, ready_guest, migrate_and_judge):
     freezer.start()
     try:
         # so slow that the daemon is frozen well before the guest is paused
-        migrate_traced(migrate_and_judge, ready_guest, dest, options=("--live", "--bandwidth", "2"))
+        migrate_traced(migrate_and_judge, ready_guest, dest, options=("--live", "--bandwidth", "4"))
         report = journal.wait_for_report(ready_guest.spec.uuid)
     finally:
         freezer.join()
