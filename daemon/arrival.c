@@ -10,10 +10,13 @@
 #include "peer-session.h"
 
 #define RECONNECT_S   1
+/* Two clocks drift apart by 1 ppm and more: what the helper was told of theta may not grow old. */
+#define THETA_AGE_MAX_NS (5 * G_GINT64_CONSTANT (1000000000))
 #define NS_PER_SECOND G_GUINT64_CONSTANT (1000000000)
 
 struct Arrival {
   const Settings *settings;
+  PeerAuthority *authority; /* borrowed, or NULL */
   char *uuid;
   char *name; /* NULL until libvirt told */
   const ArrivalCallbacks *callbacks;
@@ -28,6 +31,7 @@ struct Arrival {
   ArrivalStep failed_step;
   char *failed_reason;
   ArrivalFixup fixup;             /* what the helper was told, for the report */
+  gint64 fixup_sent_ns;           /* CLOCK_MONOTONIC */
   struct helper_report *report;   /* NULL until the helper spoke */
 };
 
@@ -148,7 +152,7 @@ open_session (Arrival *arrival)
     .ticket = arrival->source->ticket,
   };
 
-  arrival->session = peer_session_new (&announcement);
+  arrival->session = peer_session_new (&announcement, arrival->authority);
   g_signal_connect (arrival->session, "record", G_CALLBACK (on_session_record), arrival);
   g_signal_connect (arrival->session, "withdrawn", G_CALLBACK (on_session_withdrawn), arrival);
   g_signal_connect (arrival->session, "compared", G_CALLBACK (on_session_compared), arrival);
@@ -175,13 +179,14 @@ choose_theta (Arrival *arrival, ClockChoice *choice, GError **error)
 
 /* arming the helper */
 
-/* A new record, or one whose theta has become a good deal better known. */
+/* A new record, or one whose theta has become a good deal better known, or is not of late. */
 static gboolean
 is_worth_sending (const Arrival *arrival, const ArrivalFixup *fixup)
 {
   const ArrivalFixup *sent = &arrival->fixup;
 
   return !sent->is_sent || sent->record != fixup->record ||
+         host_clock_monotonic_ns () - arrival->fixup_sent_ns > THETA_AGE_MAX_NS ||
          fixup->choice.bound_ns < sent->choice.bound_ns - sent->choice.bound_ns / 4;
 }
 
@@ -213,6 +218,7 @@ keep_fixup (Arrival *arrival, const ArrivalFixup *fixup)
   arrival_fixup_clear (&arrival->fixup);
   arrival->fixup = *fixup;
   arrival->fixup.is_sent = TRUE;
+  arrival->fixup_sent_ns = host_clock_monotonic_ns ();
   if (!is_news)
     return;
   entry = event_entry_new (EVENT_ARRIVAL_ARMED, arrival->uuid, arrival->name);
@@ -306,12 +312,13 @@ log_paused (Arrival *arrival)
 /* public functions */
 
 Arrival *
-arrival_new (const Settings *settings, const char *uuid, const ArrivalCallbacks *callbacks,
-             gpointer user_data)
+arrival_new (const Settings *settings, PeerAuthority *authority, const char *uuid,
+             const ArrivalCallbacks *callbacks, gpointer user_data)
 {
   Arrival *arrival = g_new0 (Arrival, 1);
 
   arrival->settings = settings;
+  arrival->authority = authority;
   arrival->uuid = g_strdup (uuid);
   arrival->callbacks = callbacks;
   arrival->user_data = user_data;

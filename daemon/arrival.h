@@ -14,6 +14,7 @@
 
 #include "domain-info.h"
 #include "helper-link.h"
+#include "peer-authority.h"
 #include "settings.h"
 
 typedef struct Arrival Arrival;
@@ -39,9 +40,10 @@ typedef struct {
 } ArrivalCallbacks;
 
 /*
- * Announce the incoming domain @uuid. @settings and @callbacks are borrowed and must outlive it.
+ * Announce the incoming domain @uuid. @settings, @authority (nullable, see peer_session_new()) and
+ * @callbacks are borrowed and must outlive it.
  */
-Arrival *arrival_new (const Settings *settings, const char *uuid,
+Arrival *arrival_new (const Settings *settings, PeerAuthority *authority, const char *uuid,
                       const ArrivalCallbacks *callbacks, gpointer user_data);
 
 /* Closes the connection to the source without a word: conclude first. */

@@ -15,10 +15,10 @@
 
 typedef enum {
   CLOCKFERRY_ERROR_FAILED,
-  CLOCKFERRY_ERROR_NOT_AUTHORIZED,  /* wrong ticket, unknown domain, or no claim yet */
+  CLOCKFERRY_ERROR_NOT_AUTHORIZED,  /* wrong ticket, no claim yet, or a certificate not let in */
   CLOCKFERRY_ERROR_ALREADY_CLAIMED, /* this connection serves a domain already */
   CLOCKFERRY_ERROR_WRONG_KEY,       /* the peer's key is not the one that libvirt announced */
-  CLOCKFERRY_ERROR_BAD_IDENTITY,    /* this host's own key or certificate is unusable */
+  CLOCKFERRY_ERROR_BAD_IDENTITY,    /* a key or certificate is unusable, mostly this host's own */
   CLOCKFERRY_ERROR_BAD_MESSAGE,     /* the peer sent what the protocol does not allow */
   CLOCKFERRY_ERROR_TIMED_OUT,
   CLOCKFERRY_ERROR_INVALID_SETTING, /* in the configuration */

@@ -15,7 +15,7 @@ static const struct {
   [EVENT_LIBVIRT_CONNECTED] = { "libvirt-connected", "6371c704c270416194ee372dde709299", G_LOG_LEVEL_INFO },
   [EVENT_LIBVIRT_LOST] = { "libvirt-lost", "a411d911d3c04ea896fbc9f929ae1b45", G_LOG_LEVEL_WARNING },
   [EVENT_DOMAIN_READY] = { "domain-ready", "257b6f04019f4eb6acf97a74d68fad58", G_LOG_LEVEL_INFO },
-  [EVENT_DOMAIN_NOT_READY] = { "domain-not-ready", "e9dd461e044a44f7835b610a1959ffc0", G_LOG_LEVEL_WARNING },
+  [EVENT_DOMAIN_NOT_READY] = { "domain-not-ready", "e9dd461e044a44f7835b610a1959ffc0", G_LOG_LEVEL_MESSAGE },
   [EVENT_HELPER_LOST] = { "helper-lost", "31a0c6cb4bca460eae368f5402795317", G_LOG_LEVEL_WARNING },
   [EVENT_PEER_REFUSED] = { "peer-refused", "f3801761c442461a915f61ba634a953d", G_LOG_LEVEL_WARNING },
   [EVENT_DEPARTURE_CLAIMED] = { "departure-claimed", "f56b3156bbfe4d33bf2a6da956cb304b", G_LOG_LEVEL_INFO },

@@ -17,6 +17,10 @@
  */
 #define INCOMING_DEADLINE_NS (24 * 3600 * G_GINT64_CONSTANT (1000000000))
 
+/* A call to libvirt about a domain failed, or its helper hung up: no event may ever come that makes
+ * us look again, so look again by ourselves. */
+#define ADOPT_RETRY_S 30
+
 struct Guest {
   const HostContext *host;
   char *uuid;
@@ -28,6 +32,8 @@ struct Guest {
   HelperLink *link;          /* NULL without */
   char *ticket;              /* NULL until it is in the metadata or on its way there */
   gboolean is_ready;         /* said so in the journal */
+  char *not_ready_reason;    /* what was said instead, NULL after is_ready */
+  guint retry_id;
 
   GBytes *record;   /* the last one of our helper since the guest last ran */
   gboolean is_pushed; /* a peer was sent that one */
@@ -35,6 +41,8 @@ struct Guest {
   Arrival *arrival; /* while it is arriving */
   const struct helper_report *offered_report;
 };
+
+static void schedule_adopt (Guest *guest);
 
 /* helper link callbacks */
 
@@ -64,9 +72,12 @@ on_helper_closed (const GError *error, gpointer user_data)
   Guest *guest = user_data;
 
   g_clear_pointer (&guest->link, helper_link_free);
+  guest->is_ready = FALSE;
   /* A QEMU that ends closes its socket before libvirt says STOPPED: that is no news. */
-  if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CLOSED))
+  if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CLOSED)) {
+    schedule_adopt (guest);
     return;
+  }
   event_entry_log (event_entry_new (EVENT_HELPER_LOST, guest->uuid, guest->name),
                    "the connection to the helper in the QEMU of %s ended: %s",
                    guest->name != NULL ? guest->name : guest->uuid, error->message);
@@ -99,6 +110,7 @@ take_info (Guest *guest, const DomainInfo *info)
 static void
 restart_calls (Guest *guest)
 {
+  g_clear_handle_id (&guest->retry_id, g_source_remove);
   g_cancellable_cancel (guest->cancellable);
   g_object_unref (guest->cancellable);
   guest->cancellable = g_cancellable_new ();
@@ -109,9 +121,14 @@ restart_calls (Guest *guest)
 static void
 say_not_ready (Guest *guest, const char *reason)
 {
-  EventEntry *entry = event_entry_new (EVENT_DOMAIN_NOT_READY, guest->uuid, guest->name);
+  EventEntry *entry;
 
   guest->is_ready = FALSE;
+  if (g_strcmp0 (guest->not_ready_reason, reason) == 0)
+    return;
+  g_free (guest->not_ready_reason);
+  guest->not_ready_reason = g_strdup (reason);
+  entry = event_entry_new (EVENT_DOMAIN_NOT_READY, guest->uuid, guest->name);
   event_entry_add (entry, "CLOCKFERRY_REASON", reason);
   event_entry_log (entry, "the clocks of %s would not be handed over at a migration: %s",
                    guest->name != NULL ? guest->name : guest->uuid, reason);
@@ -123,8 +140,19 @@ say_ready (Guest *guest)
   if (guest->is_ready)
     return;
   guest->is_ready = TRUE;
+  g_clear_pointer (&guest->not_ready_reason, g_free);
   event_entry_log (event_entry_new (EVENT_DOMAIN_READY, guest->uuid, guest->name),
                    "the clocks of %s will be handed over at a migration", guest->name);
+}
+
+/* An answer of libvirt that did not come. */
+static void
+fail_adoption (Guest *guest, const GError *error)
+{
+  if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+    return;
+  say_not_ready (guest, error->message);
+  schedule_adopt (guest);
 }
 
 static void
@@ -138,8 +166,7 @@ on_element_set (GObject *source, GAsyncResult *result, gpointer user_data)
       say_ready (guest);
     return;
   }
-  if (!g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
-    say_not_ready (guest, error->message);
+  fail_adoption (guest, error);
 }
 
 /* Is @element, found in the metadata, ours from before a restart of the daemon? */
@@ -183,11 +210,12 @@ on_adopted_state (GObject *source, GAsyncResult *result, gpointer user_data)
   LibvirtDomainState state = { 0 };
 
   if (!libvirt_get_state_finish (G_DBUS_CONNECTION (source), result, &state, &error)) {
-    if (!g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
-      say_not_ready (guest, error->message);
+    fail_adoption (guest, error);
     return;
   }
-  if (state.state == VIR_DOMAIN_PAUSED && state.reason == VIR_DOMAIN_PAUSED_MIGRATION)
+  /* a domain that is leaving has this state as well, but then SUSPENDED said so */
+  if (guest->phase == MIGRATION_PHASE_RUNNING && state.state == VIR_DOMAIN_PAUSED &&
+      state.reason == VIR_DOMAIN_PAUSED_MIGRATION)
     guest_input (guest, MIGRATION_INPUT_STARTED_MIGRATED); /* the event was before our time */
   else
     advertise (guest);
@@ -201,10 +229,8 @@ on_adopted_xml (GObject *source, GAsyncResult *result, gpointer user_data)
   g_autofree char *xml = libvirt_get_xml_finish (G_DBUS_CONNECTION (source), result, &error);
   g_autoptr (DomainInfo) info = xml != NULL ? domain_info_parse (xml, &error) : NULL;
 
-  if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
-    return;
   if (info == NULL) {
-    say_not_ready (guest, error->message);
+    fail_adoption (guest, error);
     return;
   }
   take_info (guest, info);
@@ -229,6 +255,26 @@ adopt (Guest *guest)
 {
   libvirt_get_xml_async (guest->host->bus, guest->host->driver_path, guest->uuid,
                          guest->cancellable, on_adopted_xml, guest);
+}
+
+static gboolean
+on_adopt_retry (gpointer user_data)
+{
+  Guest *guest = user_data;
+
+  guest->retry_id = 0;
+  adopt (guest);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+schedule_adopt (Guest *guest)
+{
+  gboolean is_at_home = guest->phase == MIGRATION_PHASE_RUNNING ||
+                        guest->phase == MIGRATION_PHASE_PAUSED_OUT;
+
+  if (is_at_home && guest->retry_id == 0)
+    guest->retry_id = g_timeout_add_seconds (ADOPT_RETRY_S, on_adopt_retry, guest);
 }
 
 /* leaving */
@@ -323,8 +369,8 @@ announce (Guest *guest)
   g_clear_pointer (&guest->ticket, g_free);
   g_clear_pointer (&guest->arrival, arrival_free);
   guest->is_ready = FALSE;
-  guest->arrival =
-    arrival_new (guest->host->settings, guest->uuid, &arrival_callbacks, guest);
+  guest->arrival = arrival_new (guest->host->settings, guest->host->authority, guest->uuid,
+                                &arrival_callbacks, guest);
   libvirt_get_xml_async (guest->host->bus, guest->host->driver_path, guest->uuid,
                          guest->cancellable, on_arriving_xml, guest);
 }
@@ -338,14 +384,16 @@ disarm (Guest *guest)
     arrival_fail (guest->arrival, ARRIVAL_STEP_FIXUP, error->message);
 }
 
-/* The helper wrote its report before the guest ran, but libvirt's event may overtake it here. */
+/* The helper wrote its report before the guest ran, and its last record before the guest left, but
+ * libvirt's event may overtake them here. */
 static void
-drain_report (Guest *guest, MigrationInput input)
+drain_helper (Guest *guest, MigrationInput input)
 {
-  gboolean ends_arrival = input == MIGRATION_INPUT_RESUMED_MIGRATED ||
-                          input == MIGRATION_INPUT_RESUMED || input == MIGRATION_INPUT_PAUSED;
+  gboolean ends_migration =
+    input == MIGRATION_INPUT_RESUMED_MIGRATED || input == MIGRATION_INPUT_RESUMED ||
+    input == MIGRATION_INPUT_PAUSED || input == MIGRATION_INPUT_STOPPED_MIGRATED;
 
-  if (ends_arrival && guest->arrival != NULL && guest->link != NULL)
+  if (ends_migration && guest->link != NULL)
     helper_link_drain (guest->link);
 }
 
@@ -421,6 +469,7 @@ void
 guest_free (Guest *guest)
 {
   forget (guest);
+  g_free (guest->not_ready_reason);
   g_clear_object (&guest->cancellable);
   g_free (guest->name);
   g_free (guest->uuid);
@@ -432,7 +481,7 @@ guest_input (Guest *guest, MigrationInput input)
 {
   guint actions = 0;
 
-  drain_report (guest, input);
+  drain_helper (guest, input);
   guest->phase = migration_phase_step (guest->phase, input, &actions);
   perform (guest, actions, input);
 }

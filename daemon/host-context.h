@@ -18,5 +18,6 @@ typedef struct {
   const char *address; /* what peers are told to connect to */
   const char *pin;     /* of this host's key */
   QemuFolders folders;
+  PeerAuthority *authority; /* NULL without CertificateAuthority= */
   PeerListener *listener;
 } HostContext;

@@ -26,6 +26,16 @@
 GTlsCertificate *identity_load (const char *state_dir, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /*
+ * Load a certificate and its private key that were made elsewhere, from PEM files; certificates that
+ * follow in @cert_path are shown to peers with it. The message of any error names the file.
+ *
+ * Returns: (transfer full): the certificate, with the key in it, or NULL with a GFileError or
+ * CLOCKFERRY_ERROR_BAD_IDENTITY
+ */
+GTlsCertificate *identity_load_files (const char *cert_path, const char *key_path, GError **error)
+  G_GNUC_WARN_UNUSED_RESULT;
+
+/*
  * The pin of anybody's certificate.
  *
  * Returns: (transfer full): the pin, or NULL with @error set if GnuTLS cannot read the certificate

@@ -122,6 +122,8 @@ prime (LibvirtWatch *watch)
   }
   g_clear_handle_id (&watch->retry_id, g_source_remove);
   watch->priming = TRUE;
+  if (watch->callbacks->listing != NULL)
+    watch->callbacks->listing (watch->user_data);
   g_dbus_connection_call (watch->bus, LIBVIRT_BUS_NAME, watch->driver_path, LIBVIRT_CONNECT_IFACE,
                           "ListDomains", g_variant_new ("(u)", LIST_DOMAINS_ACTIVE),
                           G_VARIANT_TYPE ("(ao)"), G_DBUS_CALL_FLAGS_NONE, PRIME_TIMEOUT_MS,

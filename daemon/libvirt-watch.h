@@ -16,6 +16,8 @@
 typedef struct LibvirtWatch LibvirtWatch;
 
 typedef struct {
+  /* A priming begins: `listed` will tell what ran at some time after this. May be NULL. */
+  void (*listing) (gpointer user_data);
   /*
    * A priming succeeded: @uuids holds the lower-case text UUIDs of all running domains. Borrowed.
    */

@@ -51,7 +51,9 @@ run_daemon (const char *config_path, const char *state_dir, Run *run, GError **e
 
   if (settings == NULL)
     return FALSE;
-  identity = identity_load (state_dir, error);
+  identity = settings->certificate_authority != NULL
+               ? identity_load_files (settings->certificate, settings->private_key, error)
+               : identity_load (state_dir, error);
   if (identity == NULL)
     return FALSE;
   bus = g_bus_get_sync (G_BUS_TYPE_SYSTEM, NULL, error);

@@ -14,7 +14,8 @@ struct Manager {
   char *address;
   char *pin;
   LibvirtWatch *watch;
-  GHashTable *guests; /* UUID, owned by the guest's key -> Guest */
+  GHashTable *guests;      /* UUID -> Guest */
+  GHashTable *unconfirmed; /* UUIDs known when a priming began, and not heard of since */
 };
 
 /* guests */
@@ -39,6 +40,19 @@ input (Manager *manager, const char *uuid, MigrationInput what)
 /* libvirt */
 
 static void
+on_listing (gpointer user_data)
+{
+  Manager *manager = user_data;
+  GHashTableIter known;
+  gpointer uuid;
+
+  g_hash_table_remove_all (manager->unconfirmed);
+  g_hash_table_iter_init (&known, manager->guests);
+  while (g_hash_table_iter_next (&known, &uuid, NULL))
+    g_hash_table_add (manager->unconfirmed, g_strdup (uuid));
+}
+
+static void
 on_listed (GPtrArray *uuids, gpointer user_data)
 {
   Manager *manager = user_data;
@@ -51,7 +65,7 @@ on_listed (GPtrArray *uuids, gpointer user_data)
   event_entry_log (entry, "following libvirt, with %u running domains", uuids->len);
 
   /* an input may take a guest out of the table, so not while walking it */
-  g_hash_table_iter_init (&known, manager->guests);
+  g_hash_table_iter_init (&known, manager->unconfirmed);
   while (g_hash_table_iter_next (&known, &key, NULL)) {
     if (!g_ptr_array_find_with_equal_func (uuids, key, g_str_equal, NULL))
       g_ptr_array_add (gone, g_strdup (key));
@@ -65,8 +79,12 @@ on_listed (GPtrArray *uuids, gpointer user_data)
 static void
 on_event (const char *uuid, int event, int detail, gpointer user_data)
 {
+  Manager *manager = user_data;
+
   g_debug ("domain %s: event %d, detail %d", uuid, event, detail);
-  input (user_data, uuid, migration_input_from_event (event, detail));
+  /* it may have come after libvirt answered ListDomains, and the answer after it */
+  g_hash_table_remove (manager->unconfirmed, uuid);
+  input (manager, uuid, migration_input_from_event (event, detail));
 }
 
 static void
@@ -78,6 +96,7 @@ on_lost (const GError *error, gpointer user_data)
 }
 
 static const LibvirtWatchCallbacks watch_callbacks = {
+  .listing = on_listing,
   .listed = on_listed,
   .event = on_event,
   .lost = on_lost,
@@ -119,13 +138,21 @@ manager_new_with_folders (GDBusConnection *bus, const Settings *settings,
                           GTlsCertificate *identity, const QemuFolders *folders, GError **error)
 {
   g_autoptr (Manager) manager = g_new0 (Manager, 1);
+  PeerAuthority *authority = NULL; /* owned by the host context */
   EventEntry *entry;
 
   manager->guests =
     g_hash_table_new_full (g_str_hash, g_str_equal, g_free, (GDestroyNotify) guest_free);
+  manager->unconfirmed = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   manager->pin = identity_pin (identity, error);
   if (manager->pin == NULL)
     return NULL;
+  if (settings->certificate_authority != NULL) {
+    authority = peer_authority_new (settings->certificate_authority,
+                                    (const char *const *) settings->allowed_peers, identity, error);
+    if (authority == NULL)
+      return NULL;
+  }
   manager->address =
     g_strdup (settings->address != NULL ? settings->address : g_get_host_name ());
   manager->host = (HostContext){
@@ -135,7 +162,8 @@ manager_new_with_folders (GDBusConnection *bus, const Settings *settings,
     .address = manager->address,
     .pin = manager->pin,
     .folders = *folders,
-    .listener = peer_listener_new (identity, look_up_ticket, manager),
+    .authority = authority,
+    .listener = peer_listener_new (identity, authority, look_up_ticket, manager),
   };
   g_signal_connect (manager->host.listener, "claimed", G_CALLBACK (on_claimed), manager);
   g_signal_connect (manager->host.listener, "refused", G_CALLBACK (on_refused), manager);
@@ -170,9 +198,11 @@ manager_free (Manager *manager)
   if (manager->host.listener != NULL)
     g_signal_handlers_disconnect_by_data (manager->host.listener, manager);
   g_clear_pointer (&manager->guests, g_hash_table_unref);
+  g_clear_pointer (&manager->unconfirmed, g_hash_table_unref);
   if (manager->host.listener != NULL)
     peer_listener_stop (manager->host.listener);
   g_clear_object (&manager->host.listener);
+  g_clear_object (&manager->host.authority);
   g_clear_object (&manager->host.bus);
   g_free (manager->address);
   g_free (manager->pin);

@@ -14,7 +14,7 @@ typedef struct Manager Manager;
 
 /*
  * Listen for peers and start watching libvirt on @bus. @settings is borrowed. NULL with a GIOError
- * when the port is not to be had. libvirt may come later.
+ * when the port is not to be had, or with an error of peer_authority_new(). libvirt may come later.
  */
 Manager *manager_new (GDBusConnection *bus, const Settings *settings, GTlsCertificate *identity,
                       GError **error) G_GNUC_WARN_UNUSED_RESULT;

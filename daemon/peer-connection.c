@@ -27,6 +27,7 @@ struct _PeerConnection {
   GDBusConnection *bus;
   BusPeer *skeleton;
   char *address;
+  PeerAuthority *authority; /* NULL: the ticket is all */
 
   /* the claim */
   PeerTicketLookup lookup;
@@ -243,53 +244,52 @@ handle_time (BusPeer *skeleton, GDBusMethodInvocation *invocation, gpointer user
 
 /* the steps to a bus */
 
-static void
-on_bus_ready (GObject *source, GAsyncResult *result, gpointer user_data)
+static bool
+connection_open_bus (PeerConnection *self, GError **error)
 {
-  g_autoptr (PeerConnection) self = user_data;
-  g_autoptr (GDBusConnection) bus = NULL;
-  GError *error = NULL;
+  g_autoptr (GIOStream) stream = peer_stream_new (G_IO_STREAM (self->tls), REQUEST_MAX_BYTES);
 
-  bus = g_dbus_connection_new_finish (result, &error);
-  if (self->closed) {
-    g_clear_error (&error);
-    if (bus != NULL)
-      g_dbus_connection_close (bus, NULL, NULL, NULL);
-    return;
-  }
-  if (bus == NULL) {
-    connection_fail (self, error, "setting up D-Bus");
-    return;
-  }
-
-  self->bus = g_steal_pointer (&bus);
+  /*
+   * No SASL: the ticket authorises the peer, and the pin has told the peer who we are. So this does
+   * not block; its asynchronous form reads before it is done, and "closed" could come and go unseen.
+   */
+  self->bus = g_dbus_connection_new_sync (
+    stream, NULL, G_DBUS_CONNECTION_FLAGS_DELAY_MESSAGE_PROCESSING, NULL, NULL, error);
+  if (self->bus == NULL)
+    return false;
   g_dbus_connection_add_filter (self->bus, filter_incoming, NULL, NULL);
   g_signal_connect (self->bus, "closed", G_CALLBACK (on_bus_closed), self);
   self->skeleton = bus_peer_skeleton_new ();
   g_signal_connect (self->skeleton, "handle-claim", G_CALLBACK (handle_claim), self);
   g_signal_connect (self->skeleton, "handle-time", G_CALLBACK (handle_time), self);
   if (!g_dbus_interface_skeleton_export (G_DBUS_INTERFACE_SKELETON (self->skeleton), self->bus,
-                                         CLOCKFERRY_PEER_PATH, &error)) {
-    connection_fail (self, error, "setting up D-Bus");
-    return;
-  }
+                                         CLOCKFERRY_PEER_PATH, error))
+    return false;
   g_dbus_connection_start_message_processing (self->bus);
+  return true;
 }
 
 static void
 on_handshake_done (GObject *source, GAsyncResult *result, gpointer user_data)
 {
   g_autoptr (PeerConnection) self = user_data;
-  g_autoptr (GIOStream) stream = NULL;
+  g_autoptr (GError) tls_error = NULL;
   GError *error = NULL;
-  bool done = g_tls_connection_handshake_finish (G_TLS_CONNECTION (source), result, &error);
+  GTlsCertificate *certificate;
+  bool done = g_tls_connection_handshake_finish (G_TLS_CONNECTION (source), result, &tls_error);
 
-  if (self->closed) {
-    g_clear_error (&error);
+  if (self->closed)
+    return;
+  /* asked even after success, so that nobody comes in by resuming a session; after a failure it may
+   * have been the reason */
+  certificate = g_tls_connection_get_peer_certificate (self->tls);
+  if (self->authority != NULL && (done || certificate != NULL) &&
+      !peer_authority_check (self->authority, certificate, PEER_ROLE_CLIENT, &error)) {
+    connection_fail (self, error, "TLS handshake");
     return;
   }
   if (!done) {
-    connection_fail (self, error, "TLS handshake");
+    connection_fail (self, g_steal_pointer (&tls_error), "TLS handshake");
     return;
   }
   if (g_tls_connection_get_protocol_version (self->tls) != G_TLS_PROTOCOL_VERSION_TLS_1_3) {
@@ -300,10 +300,10 @@ on_handshake_done (GObject *source, GAsyncResult *result, gpointer user_data)
     return;
   }
 
-  /* no SASL: the ticket authorises the peer, and the pin has told the peer who we are */
-  stream = peer_stream_new (G_IO_STREAM (self->tls), REQUEST_MAX_BYTES);
-  g_dbus_connection_new (stream, NULL, G_DBUS_CONNECTION_FLAGS_DELAY_MESSAGE_PROCESSING, NULL,
-                         self->cancellable, on_bus_ready, g_object_ref (self));
+  if (!connection_open_bus (self, &error)) {
+    connection_fail (self, error, "setting up D-Bus");
+    return;
+  }
   connection_advance (self, PEER_PHASE_STRANGER);
 }
 
@@ -322,6 +322,7 @@ peer_connection_finalize (GObject *object)
   g_clear_object (&self->skeleton);
   g_clear_object (&self->bus);
   g_clear_object (&self->tls);
+  g_clear_object (&self->authority);
   g_clear_object (&self->socket);
   g_clear_object (&self->cancellable);
   g_free (self->domain);
@@ -375,7 +376,8 @@ peer_connection_start (PeerConnection *self, guint claim_ms)
 }
 
 void
-peer_connection_shake_hands (PeerConnection *self, GTlsCertificate *certificate)
+peer_connection_shake_hands (PeerConnection *self, GTlsCertificate *certificate,
+                             PeerAuthority *authority)
 {
   GError *error = NULL;
 
@@ -387,6 +389,8 @@ peer_connection_shake_hands (PeerConnection *self, GTlsCertificate *certificate)
     connection_fail (self, error, "setting up TLS");
     return;
   }
+  if (g_set_object (&self->authority, authority))
+    peer_authority_demand (authority, self->tls);
   self->shaking_since_us = g_get_monotonic_time ();
   g_tls_connection_handshake_async (self->tls, G_PRIORITY_DEFAULT, self->cancellable,
                                     on_handshake_done, g_object_ref (self));

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "peer-authority.h"
+
 #include <gio/gio.h>
 
 /*
@@ -43,8 +45,12 @@ PeerConnection *peer_connection_new (GSocketConnection *socket, PeerTicketLookup
 /* Wait for the first bytes; closes unless claimed in @claim_ms. */
 void peer_connection_start (PeerConnection *self, guint claim_ms);
 
-/* In PEER_PHASE_READY: go on, as the one who has @certificate. */
-void peer_connection_shake_hands (PeerConnection *self, GTlsCertificate *certificate);
+/*
+ * In PEER_PHASE_READY: go on, as the one who has @certificate. With @authority (nullable), a peer
+ * that shows no certificate, or one that is not let in, ends with the handshake.
+ */
+void peer_connection_shake_hands (PeerConnection *self, GTlsCertificate *certificate,
+                                  PeerAuthority *authority);
 
 PeerPhase peer_connection_get_phase (PeerConnection *self);
 

@@ -8,6 +8,7 @@ struct _PeerListener {
 
   /* what every connection gets */
   GTlsCertificate *certificate;
+  PeerAuthority *authority; /* or NULL */
   PeerTicketLookup lookup;
   gpointer lookup_data;
   guint claim_ms;
@@ -119,7 +120,7 @@ shake_next_hands (PeerListener *self)
     if (next == NULL)
       return;
     if (shaking < PEER_LISTENER_HANDSHAKES_MAX) {
-      peer_connection_shake_hands (next, self->certificate);
+      peer_connection_shake_hands (next, self->certificate, self->authority);
       continue;
     }
     left_ms = PEER_LISTENER_HANDSHAKE_MS -
@@ -240,6 +241,7 @@ peer_listener_dispose (GObject *object)
 
   peer_listener_stop (self);
   g_clear_object (&self->certificate);
+  g_clear_object (&self->authority);
   G_OBJECT_CLASS (peer_listener_parent_class)->dispose (object);
 }
 
@@ -274,11 +276,13 @@ peer_listener_init (PeerListener *self)
 /* public methods */
 
 PeerListener *
-peer_listener_new (GTlsCertificate *certificate, PeerTicketLookup lookup, gpointer lookup_data)
+peer_listener_new (GTlsCertificate *certificate, PeerAuthority *authority, PeerTicketLookup lookup,
+                   gpointer lookup_data)
 {
   PeerListener *self = g_object_new (PEER_TYPE_LISTENER, NULL);
 
   self->certificate = g_object_ref (certificate);
+  g_set_object (&self->authority, authority);
   self->lookup = lookup;
   self->lookup_data = lookup_data;
   return self;

@@ -31,8 +31,8 @@
 G_DECLARE_FINAL_TYPE (PeerListener, peer_listener, PEER, LISTENER, GObject)
 
 /*
- * A listener that shows @certificate (identity_load()) and asks @lookup for tickets. Set the
- * property "claim-ms" to give strangers another time than PEER_LISTENER_CLAIM_MS.
+ * A listener that shows @certificate (identity.h) and asks @lookup for tickets; with @authority
+ * (nullable), only of peers with a certificate that it lets in. Set the property "claim-ms" to give strangers another time than PEER_LISTENER_CLAIM_MS.
  *
  * Signals:
  *   "claimed" (const char *domain, const char *address)  a peer claimed a domain; the newest
@@ -41,8 +41,8 @@ G_DECLARE_FINAL_TYPE (PeerListener, peer_listener, PEER, LISTENER, GObject)
  *   "gone" (const char *domain, const char *address)     a peer that had claimed it went away
  *   "refused" (const GError *error)  a stranger failed, message ready for the journal
  */
-PeerListener *peer_listener_new (GTlsCertificate *certificate, PeerTicketLookup lookup,
-                                 gpointer lookup_data);
+PeerListener *peer_listener_new (GTlsCertificate *certificate, PeerAuthority *authority,
+                                 PeerTicketLookup lookup, gpointer lookup_data);
 
 /*
  * Listen at @address, an IP address or NULL for all of this host; @port 0 takes any free one.

@@ -43,6 +43,7 @@ struct _PeerSession {
   char *pin;
   char *domain;
   char *ticket;
+  PeerAuthority *authority; /* NULL: the pin is all */
 
   /* opening */
   SessionState state;
@@ -137,8 +138,8 @@ session_fail (PeerSession *self, GError *error)
 }
 
 /*
- * The only question asked of a certificate, with or without complaints of GIO about it: is it the
- * key that libvirt announced.
+ * All that is asked of a certificate, with or without complaints of GIO about it: is it the key that
+ * libvirt announced, and does the authority let it in, if there is one.
  */
 static bool
 session_check_certificate (PeerSession *self, GTlsCertificate *certificate, GError **error)
@@ -147,11 +148,13 @@ session_check_certificate (PeerSession *self, GTlsCertificate *certificate, GErr
 
   if (pin == NULL)
     return false;
-  if (g_str_equal (pin, self->pin))
-    return true;
-  g_set_error (error, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_WRONG_KEY,
-               "its key is %s, and the domain's metadata says %s", pin, self->pin);
-  return false;
+  if (!g_str_equal (pin, self->pin)) {
+    g_set_error (error, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_WRONG_KEY,
+                 "its key is %s, and the domain's metadata says %s", pin, self->pin);
+    return false;
+  }
+  return self->authority == NULL ||
+         peer_authority_check (self->authority, certificate, PEER_ROLE_SERVER, error);
 }
 
 /* callbacks and signals */
@@ -377,8 +380,10 @@ on_connected (GObject *source, GAsyncResult *result, gpointer user_data)
     session_fail (self, error);
     return;
   }
-  /* no authority at all, least of all the system's: every certificate comes to our question */
+  /* GIO knows no authority, least of all the system's: every certificate comes to our question */
   g_tls_connection_set_database (self->tls, NULL);
+  if (self->authority != NULL)
+    g_tls_connection_set_certificate (self->tls, peer_authority_get_own (self->authority));
   g_signal_connect (self->tls, "accept-certificate", G_CALLBACK (on_accept_certificate), self);
   self->state = SESSION_VERIFYING;
   g_tls_connection_handshake_async (self->tls, G_PRIORITY_DEFAULT, self->cancellable,
@@ -414,6 +419,7 @@ peer_session_finalize (GObject *object)
   PeerSession *self = PEER_SESSION (object);
 
   g_clear_object (&self->cancellable);
+  g_clear_object (&self->authority);
   g_clear_pointer (&self->sampler, peer_sampler_free);
   g_clear_pointer (&self->early_record, g_bytes_unref);
   g_free (self->address);
@@ -459,7 +465,7 @@ peer_session_init (PeerSession *self)
 /* public methods */
 
 PeerSession *
-peer_session_new (const PeerAnnouncement *announcement)
+peer_session_new (const PeerAnnouncement *announcement, PeerAuthority *authority)
 {
   PeerSession *self = g_object_new (PEER_TYPE_SESSION, NULL);
 
@@ -468,6 +474,7 @@ peer_session_new (const PeerAnnouncement *announcement)
   self->pin = g_strdup (announcement->pin);
   self->domain = g_strdup (announcement->domain);
   self->ticket = g_strdup (announcement->ticket);
+  g_set_object (&self->authority, authority);
   return self;
 }
 

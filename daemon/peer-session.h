@@ -3,6 +3,7 @@
 
 #include "clock-offset.h"
 #include "host-clock.h"
+#include "peer-authority.h"
 
 #include <gio/gio.h>
 #include <stdbool.h>
@@ -11,8 +12,8 @@
 /*
  * PeerSession - the destination's end of one connection: claim a domain, get its records
  *
- * Accepts exactly one key, that of the pin; the ticket does not leave this host before the other
- * end has proven to hold it. While the session is open it keeps comparing the two hosts' clocks.
+ * Accepts exactly one key, that of the pin, and with an authority only one that it lets in; the
+ * ticket does not leave this host before the other end has proven to hold it. While the session is open it keeps comparing the two hosts' clocks.
  */
 
 /* What the source wrote into the domain's metadata. The strings are copied. */
@@ -31,7 +32,8 @@ typedef struct {
 G_DECLARE_FINAL_TYPE (PeerSession, peer_session, PEER, SESSION, GObject)
 
 /*
- * A session that is not open yet, to be opened once. Set the property "open-ms" to allow opening
+ * A session that is not open yet, to be opened once. With @authority (nullable), the source must be
+ * one that it lets in, and is shown this host's certificate. Set the property "open-ms" to allow opening
  * another time than PEER_SESSION_OPEN_MS.
  *
  * Signals, only while open:
@@ -41,7 +43,7 @@ G_DECLARE_FINAL_TYPE (PeerSession, peer_session, PEER, SESSION, GObject)
  *   "closed" (const GError *)  the connection is lost; nothing comes after it. Not emitted for
  *                              peer_session_close().
  */
-PeerSession *peer_session_new (const PeerAnnouncement *announcement);
+PeerSession *peer_session_new (const PeerAnnouncement *announcement, PeerAuthority *authority);
 
 /*
  * Connect, check the key, claim the domain. A record that waits at the source comes right after

@@ -8,6 +8,9 @@
 
 #define SETTINGS_GROUP "clockferry"
 
+/* Of host names, of addresses, and of patterns for them. */
+#define PEER_CHARACTERS G_CSET_A_2_Z G_CSET_a_2_z G_CSET_DIGITS "-._:*?"
+
 typedef gboolean (*SettingParser) (Settings *settings, const char *value);
 
 typedef struct {
@@ -88,6 +91,57 @@ parse_max_advance (Settings *settings, const char *value)
   return TRUE;
 }
 
+static gboolean
+parse_path (const char *value, char **out)
+{
+  if (!g_path_is_absolute (value))
+    return FALSE;
+  g_free (*out);
+  *out = g_strdup (value);
+  return TRUE;
+}
+
+static gboolean
+parse_certificate_authority (Settings *settings, const char *value)
+{
+  return parse_path (value, &settings->certificate_authority);
+}
+
+static gboolean
+parse_certificate (Settings *settings, const char *value)
+{
+  return parse_path (value, &settings->certificate);
+}
+
+static gboolean
+parse_private_key (Settings *settings, const char *value)
+{
+  return parse_path (value, &settings->private_key);
+}
+
+static gboolean
+parse_allowed_peers (Settings *settings, const char *value)
+{
+  g_auto (GStrv) words = g_strsplit_set (value, " \t,", -1);
+  g_autoptr (GStrvBuilder) peers = g_strv_builder_new ();
+  gboolean is_empty = TRUE;
+
+  for (guint i = 0; words[i] != NULL; i++) {
+    if (words[i][0] == '\0')
+      continue;
+    if (words[i][strspn (words[i], PEER_CHARACTERS)] != '\0')
+      return FALSE;
+    g_strv_builder_add (peers, words[i]);
+    is_empty = FALSE;
+  }
+  /* nobody, or anybody? */
+  if (is_empty)
+    return FALSE;
+  g_strfreev (settings->allowed_peers);
+  settings->allowed_peers = g_strv_builder_end (peers);
+  return TRUE;
+}
+
 static const Setting settings_known[] = {
   { "Address", parse_address, "a host name or an IP address" },
   { "ListenAddress", parse_listen_address, "an IP address" },
@@ -95,6 +149,11 @@ static const Setting settings_known[] = {
   { "HostClock", parse_host_clock, "one of auto, trust, measure" },
   { "Mode", parse_mode, "one of apply, observe" },
   { "MaxAdvanceSec", parse_max_advance, "a number of seconds from 1 to 400" },
+  { "CertificateAuthority", parse_certificate_authority, "an absolute path" },
+  { "Certificate", parse_certificate, "an absolute path" },
+  { "PrivateKey", parse_private_key, "an absolute path" },
+  { "AllowedPeers", parse_allowed_peers,
+    "host names or IP addresses, * and ? allowed, with spaces or commas between" },
 };
 
 /* reading one file */
@@ -201,6 +260,36 @@ read_file (Settings *settings, const char *path, GError **error)
   return TRUE;
 }
 
+/* What one key wants of others, in whatever file those may be. */
+static gboolean
+check_together (const Settings *settings, const char *path, GError **error)
+{
+  gboolean has_authority = settings->certificate_authority != NULL;
+  const struct {
+    const char *key;
+    gboolean is_set;
+    gboolean is_needed; /* by CertificateAuthority=; each needs that */
+  } keys[] = {
+    { "Certificate", settings->certificate != NULL, TRUE },
+    { "PrivateKey", settings->private_key != NULL, TRUE },
+    { "AllowedPeers", settings->allowed_peers != NULL, FALSE },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (keys); i++) {
+    if (has_authority && keys[i].is_needed && !keys[i].is_set) {
+      g_set_error (error, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_INVALID_SETTING,
+                   "%s: CertificateAuthority= needs %s= too", path, keys[i].key);
+      return FALSE;
+    }
+    if (!has_authority && keys[i].is_set) {
+      g_set_error (error, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_INVALID_SETTING,
+                   "%s: %s= needs CertificateAuthority= too", path, keys[i].key);
+      return FALSE;
+    }
+  }
+  return TRUE;
+}
+
 static int
 compare_names (gconstpointer a, gconstpointer b)
 {
@@ -237,6 +326,10 @@ settings_free (Settings *settings)
 {
   g_free (settings->address);
   g_free (settings->listen_address);
+  g_free (settings->certificate_authority);
+  g_free (settings->certificate);
+  g_free (settings->private_key);
+  g_strfreev (settings->allowed_peers);
   g_free (settings);
 }
 
@@ -260,5 +353,7 @@ settings_load (const char *path, GError **error)
     if (!read_file (settings, g_ptr_array_index (drop_ins, i), error))
       return NULL;
   }
+  if (!check_together (settings, path, error))
+    return NULL;
   return g_steal_pointer (&settings);
 }

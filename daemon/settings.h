@@ -25,6 +25,12 @@ typedef struct {
   HostClockMode host_clock;
   SettingsMode mode;
   guint max_advance_s;  /* MaxAdvanceSec=: 1 to 400; older guests overflow near 440 s */
+
+  /* Absolute paths of PEM files, all three or none: this host's certificate is then not self-made */
+  char *certificate_authority; /* CertificateAuthority=: of both ends */
+  char *certificate;           /* Certificate=: of this host, by that authority */
+  char *private_key;           /* PrivateKey=: of that certificate */
+  GStrv allowed_peers; /* AllowedPeers=: see peer-names.h; only with an authority; NULL: all */
 } Settings;
 
 #define SETTINGS_MAX_ADVANCE_LIMIT_S 400

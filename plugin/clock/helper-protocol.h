@@ -69,15 +69,15 @@ enum helper_mode {
 
 struct helper_fixup {
   struct helper_header header;
-  int64_t theta_ns;                  /* destination's CLOCK_REALTIME minus the source's;
+  int64_t theta_ns;               /* destination's CLOCK_REALTIME minus the source's;
                                         within +-HELPER_THETA_MAX_NS */
-  uint64_t theta_bound_ns;           /* true theta lies within theta_ns +- this; at most
+  uint64_t theta_bound_ns;        /* true theta lies within theta_ns +- this; at most
                                         HELPER_THETA_MAX_NS */
-  uint64_t deadline_monotonic_ns;    /* not applied after this */
-  uint64_t max_advance_ns;           /* longest blackout to credit; at most HELPER_ADVANCE_MAX_NS */
-  uint32_t mode;                     /* enum helper_mode */
-  uint32_t flags;                    /* HELPER_FIXUP_* */
-  struct clock_record record;        /* with its vcpus[] */
+  uint64_t deadline_monotonic_ns; /* not applied after this */
+  uint64_t max_advance_ns;        /* longest blackout to credit; at most HELPER_ADVANCE_MAX_NS */
+  uint32_t mode;                  /* enum helper_mode */
+  uint32_t flags;                 /* HELPER_FIXUP_* */
+  struct clock_record record;     /* with its vcpus[] */
 };
 
 struct helper_record {
@@ -89,7 +89,8 @@ enum helper_verdict {
   HELPER_VERDICT_STOCK = 0,         /* QEMU's own ioctl went through unchanged */
   HELPER_VERDICT_FIXED = 1,         /* kvmclock and TSC */
   HELPER_VERDICT_KVMCLOCK_ONLY = 2, /* no master clock: kvmclock is what the guest can trust */
-  HELPER_VERDICT_OBSERVED = 3,      /* would have been FIXED; nothing was changed */
+  HELPER_VERDICT_OBSERVED = 3,      /* would have been FIXED, or KVMCLOCK_ONLY if
+                                       HELPER_REASON_NO_MASTER_CLOCK; nothing was changed */
 };
 
 /* Why the verdict is not FIXED. Words by helper_reason_name(). */
@@ -123,7 +124,10 @@ struct helper_report_vcpu {
   uint64_t ofs_dest_ticks;   /* as read back at the end; 0 if never got that far */
 };
 
-/* Offsets of the source differed by a second or more, and were kept apart. */
+/*
+ * Offsets of the source differed by a second or more, and were kept apart. KVM's master clock goes
+ * off for it when the vCPUs enter the guest, even if kvm_flags, read before, still has it.
+ */
 #define HELPER_REPORT_OFFSETS_APART (1u << 0)
 /* Offsets of the source differed by less than a second, and were made equal. */
 #define HELPER_REPORT_OFFSETS_JOINED (1u << 1)
@@ -133,6 +137,9 @@ struct helper_report_vcpu {
   (HELPER_REPORT_OFFSETS_APART | HELPER_REPORT_OFFSETS_JOINED | HELPER_REPORT_UNDO_FAILED)
 
 /*
+ * Of HELPER_VERDICT_STOCK after attempts: guest_dest_ns, host_dest_ns, tsc_dest_ticks and
+ * residual_ns are those of the last one, which was undone; advance_ns is 0.
+ *
  * Of HELPER_VERDICT_OBSERVED: guest_dest_ns, advance_ns and ofs_dest_ticks are what a fix-up would
  * have set, and residual_ns is how far the guest's kvmclock, set by QEMU's own ioctl, is off.
  */

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <libxml/parser.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -89,6 +90,11 @@ write_output (const char *output, size_t size)
 
     if (count < 0 && errno == EINTR)
       continue;
+    if (count < 0 && errno == EAGAIN) {
+      /* half a document would fail the migration: wait, even if the pipe was not meant to block */
+      poll (&(struct pollfd){ .fd = STDOUT_FILENO, .events = POLLOUT }, 1, -1);
+      continue;
+    }
     if (count <= 0) {
       say ("standard output cannot be written");
       return;
@@ -134,6 +140,7 @@ int
 main (int argc, char **argv)
 {
   bool has_helper;
+  sigset_t signals;
 
   if (argc < 4 || strcmp (argv[3], "begin") != 0)
     return EXIT_SUCCESS;
@@ -142,6 +149,10 @@ main (int argc, char **argv)
 
   signal (SIGPIPE, SIG_IGN);
   signal (SIGALRM, on_alarm);
+  /* whatever mask was inherited */
+  sigemptyset (&signals);
+  sigaddset (&signals, SIGALRM);
+  sigprocmask (SIG_UNBLOCK, &signals, NULL);
   alarm (TIME_LIMIT_S);
 
   /* QEMU would start without the file, but ld.so would complain into the domain's log for ever */

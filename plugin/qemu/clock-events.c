@@ -52,9 +52,12 @@ clock_events_stop (void)
 static void
 on_vm_created (void)
 {
+  int errno_before = errno;
+
   /* children of QEMU need no helper; not earlier, as a shell must still hand it down to QEMU */
   unsetenv ("LD_PRELOAD");
   helper_channel_open (process.home, process.domain, process.refused_uid);
+  errno = errno_before;
 }
 
 static void
@@ -81,13 +84,14 @@ static int
 clock_set (int fd, unsigned long request, struct kvm_clock_data *clock)
 {
   uint64_t start_ns = host_calls.clock_ns (CLOCK_MONOTONIC);
-  uint64_t waited_ns = helper_channel_await_fixup (clock->clock);
+  uint64_t waited_ns = atomic_load (&is_patched) ? 0 : helper_channel_await_fixup (clock->clock);
   const struct helper_fixup *fixup = helper_channel_fixup ();
   struct helper_report *report = helper_channel_report ();
   struct fixup_plan plan;
   enum helper_reason reason = HELPER_REASON_NO_RECORD;
   bool done = false;
   int result = 0;
+  int errno_of_qemu = 0;
 
   report->clock_ns = clock->clock;
   report->waited_ns = waited_ns;
@@ -104,14 +108,18 @@ clock_set (int fd, unsigned long request, struct kvm_clock_data *clock)
 
   if (reason == HELPER_REASON_NONE && fixup->mode == HELPER_MODE_APPLY)
     done = clock_fixup_apply (&plan, report);
-  if (!done)
+  if (!done) {
     result = host_calls.ioctl (fd, request, clock);
+    errno_of_qemu = errno;
+  }
   if (reason == HELPER_REASON_NONE && fixup->mode == HELPER_MODE_OBSERVE && result == 0)
     clock_fixup_observe (&plan, report);
 
   report->spent_ns = host_calls.clock_ns (CLOCK_MONOTONIC) - start_ns;
   helper_channel_send_report ();
   helper_channel_settle ();
+  /* of interest if it failed: sending may have failed since, for another reason */
+  errno = errno_of_qemu;
   return result;
 }
 
@@ -128,7 +136,8 @@ on_get_clock (int fd, unsigned long request, struct kvm_clock_data *clock)
 static int
 on_set_clock (int fd, unsigned long request, struct kvm_clock_data *clock)
 {
-  if ((clock->flags & KVM_CLOCK_REALTIME) != 0)
+  /* stock QEMU passes none; KVM_CLOCK_REALTIME does what we would */
+  if (clock->flags != 0)
     atomic_store (&is_patched, true);
   helper_channel_service ();
   if (!helper_channel_is_expecting ())

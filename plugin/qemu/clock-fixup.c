@@ -246,8 +246,9 @@ tsc_advance (const struct fixup_plan *plan, struct helper_report *report)
 }
 
 /*
- * Read both clocks once more, and see that each stands where the other says. Vcpus that are kept
- * apart have no master clock any more, so no host TSC to compare with.
+ * Read both clocks once more, and see that each stands where the other says. vCPUs that are kept
+ * apart cost the master clock, at the latest when they enter the guest: then there is no host TSC
+ * to compare with.
  */
 static enum helper_reason
 promises_check (const struct fixup_plan *plan, struct helper_report *report)
@@ -262,18 +263,17 @@ promises_check (const struct fixup_plan *plan, struct helper_report *report)
     return failed (report);
   if (clock.clock < guest_before_ns)
     return HELPER_REASON_CHECK_FAILED;
-  if ((report->flags & HELPER_REPORT_OFFSETS_APART) != 0) {
+  if (!clock_has_master (&clock)) {
     report->kvm_flags = clock.flags;
-    return HELPER_REASON_NONE;
+    return (report->flags & HELPER_REPORT_OFFSETS_APART) != 0 ? HELPER_REASON_NONE
+                                                              : HELPER_REASON_CHECK_FAILED;
   }
-  if (!clock_has_master (&clock))
-    return HELPER_REASON_CHECK_FAILED;
 
   report_clock (plan, &clock, clock.realtime, report);
   expected_ticks = clock_scale_ticks ((struct clock_scale){ .ratio = record->tsc_ratio,
                                                             .frac_bits = record->tsc_frac_bits },
                                       record->tsc_src_ticks) +
-                   record->vcpus[0].ofs_ticks +
+                   offset_src (plan, 0, report) +
                    (uint64_t) clock_ns_to_ticks (report->advance_ns, record->freq_khz);
   actual_ticks =
     clock_scale_ticks (plan->tsc.scale, clock.host_tsc) + report->vcpus[0].ofs_dest_ticks;
@@ -297,16 +297,24 @@ both_advance (const struct fixup_plan *plan, struct helper_report *report)
   return reason;
 }
 
+/* QEMU's own ioctl is next: whatever the attempt had credited or joined is no more. */
+static bool
+give_up (enum helper_reason reason, struct helper_report *report)
+{
+  report->reason = reason;
+  report->advance_ns = 0;
+  report->flags &= HELPER_REPORT_UNDO_FAILED;
+  return false;
+}
+
 bool
 clock_fixup_apply (const struct fixup_plan *plan, struct helper_report *report)
 {
   enum helper_reason reason = offsets_note (plan->vm, report);
   struct fixup_plan kvmclock_plan = *plan;
 
-  if (reason != HELPER_REASON_NONE) {
-    report->reason = reason;
-    return false;
-  }
+  if (reason != HELPER_REASON_NONE)
+    return give_up (reason, report);
   if (plan->with_tsc) {
     reason = both_advance (plan, report);
     if (reason == HELPER_REASON_NONE) {
@@ -314,19 +322,15 @@ clock_fixup_apply (const struct fixup_plan *plan, struct helper_report *report)
       return true;
     }
     offsets_restore (plan->vm, report);
-    if (reason != HELPER_REASON_NO_MASTER_CLOCK) {
-      report->reason = reason;
-      return false;
-    }
+    if (reason != HELPER_REASON_NO_MASTER_CLOCK)
+      return give_up (reason, report);
   }
 
   /* without a master clock on either host kvmclock is the only clock the guest can trust */
   kvmclock_plan.with_tsc = false;
   reason = kvmclock_advance (&kvmclock_plan, report);
-  if (reason != HELPER_REASON_NONE) {
-    report->reason = reason;
-    return false;
-  }
+  if (reason != HELPER_REASON_NONE)
+    return give_up (reason, report);
   report->verdict = HELPER_VERDICT_KVMCLOCK_ONLY;
   report->reason = HELPER_REASON_NO_MASTER_CLOCK;
   return true;

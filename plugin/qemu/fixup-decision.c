@@ -93,7 +93,7 @@ fixup_decide (const struct helper_fixup *fixup, const struct kvm_vm *vm, uint64_
     return HELPER_REASON_TSC_OPAQUE;
   if (guest_tsc_learn (vm, &plan->tsc) < 0)
     return HELPER_REASON_IOCTL_FAILED;
-  plan->with_tsc = (record->flags & CLOCK_RECORD_MASTER_CLOCK) != 0;
+  plan->with_tsc = (record->flags & CLOCK_RECORD_MASTER_CLOCK) != 0 && !plan->tsc.drifts;
   if (plan->with_tsc) {
     reason = judge_tsc (record, &plan->tsc);
     if (reason != HELPER_REASON_NONE)

@@ -16,13 +16,14 @@ struct fixup_plan {
   const struct helper_fixup *fixup; /* owned by helper-channel */
   const struct kvm_vm *vm;
   struct guest_tsc tsc; /* on this host */
-  bool with_tsc;        /* false: the source has no master clock, move kvmclock alone */
+  bool with_tsc;        /* false: a host has no master clock, move kvmclock alone */
 };
 
 /*
- * Judge @fixup for a KVM_SET_CLOCK {flags = 0, clock = @clock_ns} on @vm. @qemu_started_ns: CLOCK_MONOTONIC at
- * the start of this QEMU. Changes nothing that QEMU's own resume does not do as well. Returns HELPER_REASON_NONE with @plan filled, or why not;
- * with HELPER_REASON_IOCTL_FAILED, errno says more. The master clock of this host shows only later.
+ * Judge @fixup for a KVM_SET_CLOCK {flags = 0, clock = @clock_ns} on @vm. @qemu_started_ns:
+ * CLOCK_MONOTONIC at the start of this QEMU. Changes nothing that QEMU's own resume does not do as
+ * well. Returns HELPER_REASON_NONE with @plan filled, or why not; with HELPER_REASON_IOCTL_FAILED,
+ * errno says more. Whether this host really has a master clock may show only later.
  */
 enum helper_reason fixup_decide (const struct helper_fixup *fixup, const struct kvm_vm *vm,
                                  uint64_t clock_ns, uint64_t qemu_started_ns,

@@ -29,6 +29,23 @@ scale_agrees (const struct guest_tsc *tsc, struct clock_scale scale, int vcpu_fd
   return guest_ticks - before_ticks <= after_ticks - before_ticks;
 }
 
+/*
+ * On a host whose kernel has found the TSC unstable, KVM works out a vCPU's offset anew at each of
+ * its ioctls, from the last TSC that the guest had or was given (kvm_arch_vcpu_load()): it never
+ * reads the same twice, and one that is written does not stay. False if KVM does not tell offsets.
+ */
+static bool
+learn_drift (int vcpu_fd, struct guest_tsc *tsc)
+{
+  uint64_t first_ticks, second_ticks;
+
+  if (kvm_vcpu_get_tsc_offset (vcpu_fd, &first_ticks) < 0 ||
+      kvm_vcpu_get_tsc_offset (vcpu_fd, &second_ticks) < 0)
+    return false;
+  tsc->drifts = first_ticks != second_ticks;
+  return true;
+}
+
 int
 guest_tsc_learn (const struct kvm_vm *vm, struct guest_tsc *tsc)
 {
@@ -50,6 +67,9 @@ guest_tsc_learn (const struct kvm_vm *vm, struct guest_tsc *tsc)
     scaled = clock_scale_make (tsc->freq_khz, tsc->host_khz, host_calls.ratio_frac_bits ());
   if (tsc->host_khz != 0 && !has_scaling)
     tsc->catchup = clock_freq_distance_ppm (tsc->freq_khz, tsc->host_khz) > GUEST_TSC_TOLERANCE_PPM;
+
+  if (!learn_drift (first_fd, tsc) || tsc->drifts)
+    return 0;
 
   /* the tolerance is a module parameter: let the TSC say whether KVM scales */
   if (scale_agrees (tsc, tsc->scale, first_fd)) {

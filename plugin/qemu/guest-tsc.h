@@ -17,6 +17,7 @@ struct guest_tsc {
   uint32_t host_khz; /* 0 if the kernel does not tell (before 5.18) */
   struct clock_scale scale;
   bool catchup; /* no scaling, and freq_khz too far from host_khz: KVM keeps to neither */
+  bool drifts;  /* KVM moves the offset by itself: the host's TSC is unstable, no master clock */
   bool known;   /* a reading of MSR_IA32_TSC agreed with scale and the first vCPU's offset */
 };
 

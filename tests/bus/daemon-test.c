@@ -301,6 +301,22 @@ test_arriving_at_start (Fixture *fixture, gconstpointer data)
   WAIT_UNTIL (count (fixture, "arrival-announced", "DOMAIN=" WEB) == 1);
 }
 
+/* It came up in mid-migration on the other side: the first event of a domain that is leaving. */
+static void
+test_leaving_at_first_sight (Fixture *fixture, gconstpointer data)
+{
+  StandInLibvirt *libvirt = fixture->host->libvirt;
+
+  stand_in_libvirt_add_domain (libvirt, WEB, "web", ID_OF (1));
+  stand_in_libvirt_set_state (libvirt, WEB, STATE_PAUSED_MIGRATION);
+  emit (fixture, WEB, SUSPENDED_MIGRATED);
+  WAIT_UNTIL (stand_in_libvirt_count (libvirt, "GetState", WEB) == 1);
+  bus_host_boot_and_wait (fixture->host, MAIL, "mail", ID_OF (2));
+  emit (fixture, WEB, STOPPED_MIGRATED);
+  WAIT_UNTIL (count (fixture, "departure-unclaimed", "DOMAIN=" WEB) == 1);
+  g_assert_cmpuint (count (fixture, "arrival-announced", NULL), ==, 0);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -320,6 +336,7 @@ main (int argc, char **argv)
   ADD ("arrived-paused", set_up, test_arrived_paused);
   ADD ("did-not-arrive", set_up, test_did_not_arrive);
   ADD ("arriving-at-start", set_up_host, test_arriving_at_start);
+  ADD ("leaving-at-first-sight", set_up, test_leaving_at_first_sight);
 #undef ADD
   return g_test_run ();
 }

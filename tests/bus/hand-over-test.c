@@ -178,6 +178,20 @@ test_rolled_back (Fixture *fixture, gconstpointer data)
     strstr (event_tape_get ("departure-unclaimed", "CLOCKFERRY_REASON"), "gave no record"));
 }
 
+/* Should it run here all the same, the report must not speak of a record that is void. */
+static void
+test_resumed_after_withdrawal (Fixture *fixture, gconstpointer data)
+{
+  prepare (fixture);
+  pass_record (fixture, 1000);
+  managed_host_emit (fixture->source, SUSPENDED_MIGRATED);
+  managed_host_emit (fixture->source, RESUMED_MIGRATED);
+  expect_withdraw (fixture);
+  managed_host_emit (fixture->dest, RESUMED_MIGRATED);
+  WAIT_UNTIL (event_tape_count ("migration-stock") == 1);
+  g_assert_cmpstr (event_tape_get ("migration-stock", "CLOCKFERRY_STEP"), ==, "record");
+}
+
 /* migrate --suspend: whenever it is resumed, it must be as stock QEMU has it */
 static void
 test_arrived_paused (Fixture *fixture, gconstpointer data)
@@ -325,6 +339,7 @@ main (int argc, char **argv)
   ADD ("fixed", test_fixed);
   ADD ("record-before-claim", test_record_before_claim);
   ADD ("rolled-back", test_rolled_back);
+  ADD ("resumed-after-withdrawal", test_resumed_after_withdrawal);
   ADD ("arrived-paused", test_arrived_paused);
   ADD ("record-of-other-domain", test_record_of_other_domain);
   ADD ("unclaimed", test_unclaimed);

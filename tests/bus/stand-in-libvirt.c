@@ -283,7 +283,11 @@ stand_in_libvirt_free (StandInLibvirt *libvirt)
 void
 stand_in_libvirt_leave_bus (StandInLibvirt *libvirt)
 {
-  stand_in_libvirt_release (libvirt);
+  /* it dies with these calls in its hands */
+  for (guint i = 0; i < libvirt->held->len; i++)
+    g_object_unref (g_ptr_array_index (libvirt->held, i));
+  g_ptr_array_set_size (libvirt->held, 0);
+  g_clear_pointer (&libvirt->held_method, g_free);
   if (libvirt->bus == NULL)
     return;
   (void) g_dbus_connection_close_sync (libvirt->bus, NULL, NULL);

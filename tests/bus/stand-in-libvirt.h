@@ -21,7 +21,8 @@ StandInLibvirt *stand_in_libvirt_start (PrivateBus *bus);
 void stand_in_libvirt_free (StandInLibvirt *libvirt);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (StandInLibvirt, stand_in_libvirt_free)
 
-/* libvirt-dbus exits, and comes back under another unique name. The domains stay. */
+/* libvirt-dbus exits, held calls unanswered, and comes back under another unique name. The domains
+ * stay. */
 void stand_in_libvirt_leave_bus (StandInLibvirt *libvirt);
 void stand_in_libvirt_join_bus (StandInLibvirt *libvirt);
 

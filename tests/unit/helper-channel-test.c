@@ -367,7 +367,7 @@ test_peer_of_our_uid (struct fixture *fixture, gconstpointer unused)
   g_assert_nonnull (helper_channel_fixup ());
 }
 
-/* 50 ms for everything, however often QEMU asks. */
+/* HELPER_WAIT_MAX_MS for everything, however often QEMU asks. */
 static void
 test_wait_is_bounded (struct fixture *fixture, gconstpointer unused)
 {

@@ -40,5 +40,5 @@ void helper_peer_expect_silence (int fd);
 
 void helper_peer_announce (int fd, uint64_t deadline_monotonic_ns);
 
-/* A fix-up of @record in apply mode, valid for a minute, known for an hour. Free with g_free(). */
+/* A fix-up of @record in apply mode, valid for a minute. Free with g_free(). */
 struct helper_fixup *helper_peer_fixup (const struct clock_record *record);

@@ -2,6 +2,8 @@
 #include "identity.h"
 
 #include "error.h"
+#include "temp-folder.h"
+#include "test-pki.h"
 
 #include <glib/gstdio.h>
 #include <string.h>
@@ -220,6 +222,52 @@ test_known_pin (void)
   g_assert_cmpstr (pin, ==, known_pin);
 }
 
+/* tests of files that somebody else made */
+
+static void
+assert_files_refused (const char *cert_path, const char *key_path, const char *named)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GTlsCertificate) certificate = identity_load_files (cert_path, key_path, &error);
+
+  g_assert_null (certificate);
+  g_assert_nonnull (error);
+  g_test_message ("%s", error->message);
+  g_assert_nonnull (strstr (error->message, named));
+  /* these are not ours to make anew */
+  g_assert_null (strstr (error->message, "remove"));
+}
+
+static void
+test_given_files (void)
+{
+  const TestCertSpec spec = { "kvm1" };
+  g_autoptr (TempFolder) folder = temp_folder_make ();
+  g_autoptr (TestCert) cert = test_cert_make (&spec, NULL);
+  g_autoptr (TestCert) other = test_cert_make (&spec, NULL);
+  g_autofree char *cert_path = temp_folder_write (folder, "cert.pem", cert->cert_pem);
+  g_autofree char *key_path = temp_folder_write (folder, "key.pem", cert->key_pem);
+  g_autofree char *other_key_path = temp_folder_write (folder, "other-key.pem", other->key_pem);
+  g_autofree char *garbled_path = temp_folder_write (folder, "garbled.pem", "-----BEGIN\n");
+  g_autofree char *missing_path = g_build_filename (folder, "missing.pem", NULL);
+  g_autoptr (GTlsCertificate) loaded = NULL;
+  g_autoptr (GError) error = NULL;
+
+  loaded = identity_load_files (cert_path, key_path, &error);
+  g_assert_no_error (error);
+  g_assert_true (g_tls_certificate_is_same (loaded, cert->tls));
+
+  assert_files_refused (missing_path, key_path, missing_path);
+  assert_files_refused (cert_path, missing_path, missing_path);
+  assert_files_refused (garbled_path, key_path, garbled_path);
+  assert_files_refused (cert_path, garbled_path, garbled_path);
+  assert_files_refused (key_path, cert_path, "not a ");
+  assert_files_refused (cert_path, other_key_path, cert_path);
+  assert_files_refused (cert_path, other_key_path, other_key_path);
+  /* unreadable for root too */
+  assert_files_refused (folder, key_path, folder);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -236,5 +284,6 @@ main (int argc, char **argv)
 #undef add
   g_test_add_func ("/identity/missing-directory", test_missing_directory);
   g_test_add_func ("/identity/known-pin", test_known_pin);
+  g_test_add_func ("/identity/given-files", test_given_files);
   return g_test_run ();
 }

@@ -253,6 +253,8 @@ vm_ioctl (struct kvm_model_host *host, unsigned long request, void *arg)
     return vm_set_clock (host, arg);
   case KVM_CHECK_EXTENSION:
     return vm_check_extension (host, (long) arg);
+  case KVM_CREATE_VM: /* of /dev/kvm, which is not told apart */
+    return VM_FD (here);
   case KVM_GET_TSC_KHZ:
     return host->old_vm_khz ? fail (EINVAL) : (int) host->host_khz;
   default:
@@ -263,6 +265,9 @@ vm_ioctl (struct kvm_model_host *host, unsigned long request, void *arg)
 static int
 vcpu_ioctl (struct kvm_model_host *host, uint32_t vcpu, unsigned long request, void *arg)
 {
+  /* kvm_arch_vcpu_load(): the last TSC that QEMU wrote, say 0, is what it reads again */
+  if (host->drifting_tsc)
+    host->vcpus[vcpu].ofs_ticks = -scaled_tsc (host, host_tsc (host, now_ns));
   switch (request) {
   case KVM_GET_TSC_KHZ:
     return (int) host->guest_khz;

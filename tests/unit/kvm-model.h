@@ -30,7 +30,8 @@ struct kvm_model_host {
   uint64_t tsc_at_zero_ticks;
   uint64_t real_at_zero_ns;
   uint32_t frac_bits; /* 0: no TSC scaling */
-  bool stable_tsc;
+  bool stable_tsc;     /* false: clocksource is not TSC, no master clock */
+  bool drifting_tsc;   /* and the kernel calls it unstable: KVM works out offsets at each ioctl */
   bool old_kernel;     /* before 5.16 */
   bool old_vm_khz;     /* before 5.18: no KVM_GET_TSC_KHZ on the VM */
   bool drops_offsets;  /* kvm-pvm, TDX, SecureTSC */

@@ -159,7 +159,7 @@ fixture_set_up (Fixture *fixture, gconstpointer data)
   fixture->pin = identity_pin (fixture->certificate, &error);
   g_assert_no_error (error);
   fixture->refusals = g_ptr_array_new_with_free_func ((GDestroyNotify) g_error_free);
-  fixture->listener = peer_listener_new (fixture->certificate, look_up_ticket, NULL);
+  fixture->listener = peer_listener_new (fixture->certificate, NULL, look_up_ticket, NULL);
   g_signal_connect (fixture->listener, "claimed", G_CALLBACK (on_claimed), fixture);
   g_signal_connect (fixture->listener, "gone", G_CALLBACK (on_gone), fixture);
   g_signal_connect (fixture->listener, "refused", G_CALLBACK (on_refused), fixture);
@@ -239,7 +239,7 @@ fixture_open_session (Fixture *fixture, guint16 port, const char *domain, const 
     .ticket = ticket,
   };
 
-  fixture->session = peer_session_new (&announcement);
+  fixture->session = peer_session_new (&announcement, NULL);
   g_signal_connect (fixture->session, "record", G_CALLBACK (on_record), fixture);
   g_signal_connect (fixture->session, "withdrawn", G_CALLBACK (on_withdrawn), fixture);
   g_signal_connect (fixture->session, "closed", G_CALLBACK (on_closed), fixture);
@@ -743,7 +743,7 @@ test_silent_source (Fixture *fixture, gconstpointer data)
 
   impostor_start (&impostor, NULL);
   announcement.port = impostor.port;
-  session = peer_session_new (&announcement);
+  session = peer_session_new (&announcement, NULL);
   g_object_set (session, "open-ms", SHORT_MS, NULL);
   peer_session_open_async (session, NULL, on_opened, fixture);
   wait_for (fixture->open_error != NULL);
@@ -886,7 +886,7 @@ test_bad_addresses (Fixture *fixture, gconstpointer data)
 
   for (gsize i = 0; i < G_N_ELEMENTS (addresses); i++) {
     g_autoptr (PeerListener)
-      listener = peer_listener_new (fixture->certificate, look_up_ticket, NULL);
+      listener = peer_listener_new (fixture->certificate, NULL, look_up_ticket, NULL);
     g_autoptr (GError) error = NULL;
 
     g_assert_false (peer_listener_start (listener, addresses[i], 0, &error));
@@ -899,7 +899,7 @@ static void
 test_port_in_use (Fixture *fixture, gconstpointer data)
 {
   g_autoptr (PeerListener)
-    listener = peer_listener_new (fixture->certificate, look_up_ticket, NULL);
+    listener = peer_listener_new (fixture->certificate, NULL, look_up_ticket, NULL);
   guint16 port = peer_listener_get_port (fixture->listener);
   g_autofree char *port_text = g_strdup_printf ("port %u", port);
   g_autoptr (GError) error = NULL;
@@ -913,7 +913,7 @@ static void
 test_any_address (Fixture *fixture, gconstpointer data)
 {
   g_autoptr (PeerListener)
-    listener = peer_listener_new (fixture->certificate, look_up_ticket, NULL);
+    listener = peer_listener_new (fixture->certificate, NULL, look_up_ticket, NULL);
   g_autoptr (GError) error = NULL;
 
   g_assert_true (peer_listener_start (listener, NULL, 0, &error));

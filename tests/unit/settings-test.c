@@ -45,6 +45,10 @@ assert_defaults (const Settings *settings)
   g_assert_cmpint (settings->host_clock, ==, HOST_CLOCK_AUTO);
   g_assert_cmpint (settings->mode, ==, SETTINGS_MODE_APPLY);
   g_assert_cmpuint (settings->max_advance_s, ==, 300);
+  g_assert_null (settings->certificate_authority);
+  g_assert_null (settings->certificate);
+  g_assert_null (settings->private_key);
+  g_assert_null (settings->allowed_peers);
 }
 
 static void
@@ -100,14 +104,20 @@ test_installed_file (void)
 static void
 test_every_key (void)
 {
+  const char *const peers[] = { "kvm?.a.org", "B", "2001:db8::*", NULL };
   g_autoptr (TempFolder) folder = temp_folder_make ();
-  g_autoptr (Settings) settings = load_text (folder, "[clockferry]\n"
-                                                     "Address = kvm1.example.org\n"
-                                                     "ListenAddress=2001:db8::1\n"
-                                                     "Port=\t1 \n"
-                                                     "HostClock=measure\n"
-                                                     "Mode=observe\n"
-                                                     "MaxAdvanceSec=400\n");
+  g_autoptr (Settings)
+    settings = load_text (folder, "[clockferry]\n"
+                                  "Address = kvm1.example.org\n"
+                                  "ListenAddress=2001:db8::1\n"
+                                  "Port=\t1 \n"
+                                  "HostClock=measure\n"
+                                  "Mode=observe\n"
+                                  "MaxAdvanceSec=400\n"
+                                  "CertificateAuthority=/etc/pki/CA/ca.pem\n"
+                                  "Certificate=/etc/clockferry/cert.pem\n"
+                                  "PrivateKey=/etc/clockferry/key.pem\n"
+                                  "AllowedPeers= kvm?.a.org,  B\t2001:db8::*,\n");
 
   g_assert_cmpstr (settings->address, ==, "kvm1.example.org");
   g_assert_cmpstr (settings->listen_address, ==, "2001:db8::1");
@@ -115,6 +125,10 @@ test_every_key (void)
   g_assert_cmpint (settings->host_clock, ==, HOST_CLOCK_MEASURE);
   g_assert_cmpint (settings->mode, ==, SETTINGS_MODE_OBSERVE);
   g_assert_cmpuint (settings->max_advance_s, ==, 400);
+  g_assert_cmpstr (settings->certificate_authority, ==, "/etc/pki/CA/ca.pem");
+  g_assert_cmpstr (settings->certificate, ==, "/etc/clockferry/cert.pem");
+  g_assert_cmpstr (settings->private_key, ==, "/etc/clockferry/key.pem");
+  g_assert_cmpstrv (settings->allowed_peers, peers);
 }
 
 /* drop-ins */
@@ -214,6 +228,11 @@ static const Refusal refusals[] = {
   { "address-xml", "[clockferry]\nAddress=<a>\n", 2, { "host name" } },
   /* the last of two is the one that counts, so it is the one to name */
   { "said-twice", "[clockferry]\nPort=1\nMode=apply\nPort=x\n", 4, { "Port=x" } },
+  { "authority-relative", "[clockferry]\nCertificateAuthority=ca.pem\n", 2, { "absolute path" } },
+  { "certificate-empty", "[clockferry]\nCertificate=\n", 2, { "Certificate=:", "absolute" } },
+  { "private-key", "[clockferry]\nPrivateKey=~/key.pem\n", 2, { "~/key.pem", "absolute" } },
+  { "peers-none", "[clockferry]\nAllowedPeers= , \n", 2, { "host names" } },
+  { "peers-class", "[clockferry]\nAllowedPeers=kvm[12]\n", 2, { "kvm[12]", "host names" } },
   { "prefix-of-a-key", "[clockferry]\nPorts=1\nPort=0\n", 2, { "no setting Ports" } },
 };
 
@@ -234,6 +253,43 @@ test_refusal (gconstpointer data)
   g_assert_true (g_str_has_prefix (error->message, place));
   for (gsize i = 0; i < G_N_ELEMENTS (refusal->said) && refusal->said[i] != NULL; i++)
     g_assert_nonnull (strstr (error->message, refusal->said[i]));
+}
+
+/* Keys that want others are not a matter of one line, nor of one file. */
+static void
+test_together (void)
+{
+  const struct {
+    const char *text;
+    const char *said; /* NULL: that is all that is needed */
+  } texts[] = {
+    { "CertificateAuthority=/a\n", "CertificateAuthority= needs Certificate= too" },
+    { "CertificateAuthority=/a\nCertificate=/c\n", "needs PrivateKey= too" },
+    { "CertificateAuthority=/a\nPrivateKey=/k\n", "needs Certificate= too" },
+    { "CertificateAuthority=/a\nAllowedPeers=b\n", "CertificateAuthority= needs Certificate= too" },
+    { "Certificate=/c\nPrivateKey=/k\n", "Certificate= needs CertificateAuthority= too" },
+    { "PrivateKey=/k\n", "PrivateKey= needs CertificateAuthority= too" },
+    { "AllowedPeers=b\n", "AllowedPeers= needs CertificateAuthority= too" },
+    { "CertificateAuthority=/a\nCertificate=/c\nPrivateKey=/k\n", NULL },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (texts); i++) {
+    g_autoptr (TempFolder) folder = temp_folder_make ();
+    g_autofree char *text = g_strconcat ("[clockferry]\n", texts[i].text, NULL);
+    g_autoptr (GError) error = NULL;
+    g_autoptr (Settings) settings = NULL;
+
+    write_file (folder, MAIN_FILE ".d/x.conf", text);
+    settings = load (folder, &error);
+    if (texts[i].said == NULL) {
+      g_assert_no_error (error);
+      continue;
+    }
+    g_assert_null (settings);
+    g_assert_error (error, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_INVALID_SETTING);
+    g_assert_true (g_str_has_prefix (error->message, folder));
+    g_assert_nonnull (strstr (error->message, texts[i].said));
+  }
 }
 
 /* GKeyFile has its own words for text that is no key file, but our code and the file's name. */
@@ -268,6 +324,7 @@ main (int argc, char **argv)
   g_test_add_func ("/settings/drop-in/alone", test_drop_in_alone);
   g_test_add_func ("/settings/drop-in/named", test_drop_in_named);
   g_test_add_func ("/settings/unreadable", test_unreadable);
+  g_test_add_func ("/settings/together", test_together);
   g_test_add_func ("/settings/not-a-key-file", test_not_a_key_file);
   for (gsize i = 0; i < G_N_ELEMENTS (refusals); i++) {
     g_autofree char *path = g_strconcat ("/settings/refused/", refusals[i].name, NULL);
