@@ -9,10 +9,10 @@
 #include "host-clock.h"
 #include "peer-session.h"
 
-#define RECONNECT_S   1
+#define RECONNECT_S 1
 /* Two clocks drift apart by 1 ppm and more: what the helper was told of theta may not grow old. */
 #define THETA_AGE_MAX_NS (5 * G_GINT64_CONSTANT (1000000000))
-#define NS_PER_SECOND G_GUINT64_CONSTANT (1000000000)
+#define NS_PER_SECOND    G_GUINT64_CONSTANT (1000000000)
 
 struct Arrival {
   const Settings *settings;
@@ -30,9 +30,9 @@ struct Arrival {
   GBytes *record;
   ArrivalStep failed_step;
   char *failed_reason;
-  ArrivalFixup fixup;             /* what the helper was told, for the report */
-  gint64 fixup_sent_ns;           /* CLOCK_MONOTONIC */
-  struct helper_report *report;   /* NULL until the helper spoke */
+  ArrivalFixup fixup;           /* what the helper was told, for the report */
+  gint64 fixup_sent_ns;         /* CLOCK_MONOTONIC */
+  struct helper_report *report; /* NULL until the helper spoke */
 };
 
 static void open_session (Arrival *arrival);
@@ -137,8 +137,7 @@ on_session_open (GObject *source, GAsyncResult *result, gpointer user_data)
   entry = event_entry_new (EVENT_ARRIVAL_CLAIMED, arrival->uuid, arrival->name);
   event_entry_add (entry, "CLOCKFERRY_PEER", arrival->source->address);
   event_entry_log (entry, "claimed %s from the daemon of its source, %s port %u",
-                   get_label (arrival), arrival->source->address,
-                   (guint) arrival->source->port);
+                   get_label (arrival), arrival->source->address, (guint) arrival->source->port);
 }
 
 static void
@@ -172,9 +171,8 @@ choose_theta (Arrival *arrival, ClockChoice *choice, GError **error)
   is_measured = peer_session_get_estimate (arrival->session, &estimate);
   if (!host_clock_read_state (&local, &state_error))
     g_debug ("taking this host's clock for not synchronised: %s", state_error->message);
-  return clock_offset_choose (arrival->settings->host_clock, is_measured ? &estimate : NULL,
-                              &local, peer_session_get_remote_clock (arrival->session), choice,
-                              error);
+  return clock_offset_choose (arrival->settings->host_clock, is_measured ? &estimate : NULL, &local,
+                              peer_session_get_remote_clock (arrival->session), choice, error);
 }
 
 /* arming the helper */
@@ -298,15 +296,14 @@ log_verdict (Arrival *arrival, EventEntry *entry)
 static void
 log_paused (Arrival *arrival)
 {
-  EventEntry *entry =
-    event_entry_new (EVENT_MIGRATION_STOCK, arrival->uuid, arrival->name);
+  EventEntry *entry = event_entry_new (EVENT_MIGRATION_STOCK, arrival->uuid, arrival->name);
 
   event_entry_add (entry, "CLOCKFERRY_VERDICT", helper_verdict_name (HELPER_VERDICT_STOCK));
   event_entry_add (entry, "CLOCKFERRY_STEP", arrival_step_name (ARRIVAL_STEP_FIXUP));
   event_entry_add (entry, "CLOCKFERRY_REASON", "arrived-paused");
-  event_entry_log (entry,
-                   "%s arrived paused: its clocks stand still until it is resumed, as in stock QEMU",
-                   get_label (arrival));
+  event_entry_log (
+    entry, "%s arrived paused: its clocks stand still until it is resumed, as in stock QEMU",
+    get_label (arrival));
 }
 
 /* public functions */
@@ -343,8 +340,8 @@ arrival_free (Arrival *arrival)
 void
 arrival_fail (Arrival *arrival, ArrivalStep step, const char *reason)
 {
-  gboolean is_repeated =
-    arrival->failed_step == step && g_strcmp0 (arrival->failed_reason, reason) == 0;
+  gboolean is_repeated = arrival->failed_step == step &&
+                         g_strcmp0 (arrival->failed_reason, reason) == 0;
   EventEntry *entry;
 
   if (is_repeated)
@@ -386,7 +383,8 @@ arrival_arm (Arrival *arrival, HelperLink *link)
 
   if (link == NULL) {
     if (arrival->failed_step != ARRIVAL_STEP_HELPER) /* else said already, and better */
-      arrival_fail (arrival, ARRIVAL_STEP_HELPER, "the connection to the helper in its QEMU is gone");
+      arrival_fail (arrival, ARRIVAL_STEP_HELPER,
+                    "the connection to the helper in its QEMU is gone");
     return;
   }
   if (!choose_theta (arrival, &fixup.choice, &error)) {
@@ -433,8 +431,7 @@ void
 arrival_abandon (Arrival *arrival)
 {
   event_entry_log (event_entry_new (EVENT_ARRIVAL_ABANDONED, arrival->uuid, arrival->name),
-                   "%s did not arrive: its migration failed or was cancelled",
-                   get_label (arrival));
+                   "%s did not arrive: its migration failed or was cancelled", get_label (arrival));
 }
 
 const char *

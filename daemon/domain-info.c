@@ -159,9 +159,8 @@ DomainInfo *
 domain_info_parse (const char *xml, GError **error)
 {
   g_autoptr (DomainInfo) info = g_new0 (DomainInfo, 1);
-  g_autoptr (xmlDoc) document =
-    xmlReadMemory (xml, (int) strlen (xml), NULL, NULL,
-                   XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING);
+  g_autoptr (xmlDoc) document = xmlReadMemory (
+    xml, (int) strlen (xml), NULL, NULL, XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING);
   xmlNode *root = document != NULL ? xmlDocGetRootElement (document) : NULL;
   g_autofree char *type = NULL;
   g_autofree char *id = NULL;
@@ -188,8 +187,7 @@ domain_info_parse (const char *xml, GError **error)
   info->is_kvm = g_strcmp0 (type, "kvm") == 0;
 
   metadata = find_child (root, "metadata", NULL);
-  source =
-    metadata != NULL ? find_child (metadata, "source", CLOCKFERRY_DOMAIN_NS) : NULL;
+  source = metadata != NULL ? find_child (metadata, "source", CLOCKFERRY_DOMAIN_NS) : NULL;
   if (source != NULL)
     info->source = parse_source_element (source, &info->source_problem);
   return g_steal_pointer (&info);

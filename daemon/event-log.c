@@ -6,6 +6,7 @@
 #define EVENT_FIELDS_MAX 48
 
 /* Made with systemd-id128 new, once each; never changed and never used again for anything else. */
+/* clang-format off: one event a line */
 static const struct {
   const char *name;
   const char *message_id;
@@ -32,6 +33,7 @@ static const struct {
   [EVENT_MIGRATION_OBSERVED] = { "migration-observed", "3b4b68305fe74c548b813fed3359ceae", G_LOG_LEVEL_MESSAGE },
   [EVENT_MIGRATION_STOCK] = { "migration-stock", "589b725daabe4cc1a3e8a591e760bec5", G_LOG_LEVEL_WARNING },
 };
+/* clang-format on */
 G_STATIC_ASSERT (G_N_ELEMENTS (events) == EVENT_COUNT);
 
 struct EventEntry {

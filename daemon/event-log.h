@@ -15,23 +15,23 @@ typedef enum {
   EVENT_DAEMON_READY,
   EVENT_LIBVIRT_CONNECTED,
   EVENT_LIBVIRT_LOST,
-  EVENT_DOMAIN_READY,       /* the next migration of this domain will be followed */
-  EVENT_DOMAIN_NOT_READY,   /* it will not, and why */
+  EVENT_DOMAIN_READY,     /* the next migration of this domain will be followed */
+  EVENT_DOMAIN_NOT_READY, /* it will not, and why */
   EVENT_HELPER_LOST,
-  EVENT_PEER_REFUSED,       /* a client was turned away */
+  EVENT_PEER_REFUSED, /* a client was turned away */
   EVENT_DEPARTURE_CLAIMED,
-  EVENT_DEPARTURE_DONE,     /* the guest left, its record went ahead */
+  EVENT_DEPARTURE_DONE,      /* the guest left, its record went ahead */
   EVENT_DEPARTURE_UNCLAIMED, /* the guest left and nobody asked for its record, or there was none */
   EVENT_DEPARTURE_ROLLED_BACK,
   EVENT_ARRIVAL_ANNOUNCED,
-  EVENT_ARRIVAL_CLAIMED,    /* the source's daemon accepted the ticket */
+  EVENT_ARRIVAL_CLAIMED,     /* the source's daemon accepted the ticket */
   EVENT_ARRIVAL_STEP_FAILED, /* the guest will resume as stock QEMU has it, unless mended */
   EVENT_ARRIVAL_ARMED,
   EVENT_ARRIVAL_ABANDONED,
-  EVENT_MIGRATION_FIXED,    /* the final report: both clocks */
+  EVENT_MIGRATION_FIXED, /* the final report: both clocks */
   EVENT_MIGRATION_KVMCLOCK_ONLY,
   EVENT_MIGRATION_OBSERVED,
-  EVENT_MIGRATION_STOCK,    /* neither clock, and why */
+  EVENT_MIGRATION_STOCK, /* neither clock, and why */
   EVENT_COUNT,
 } EventKind;
 

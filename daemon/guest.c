@@ -35,10 +35,10 @@ struct Guest {
   char *not_ready_reason;    /* what was said instead, NULL after is_ready */
   guint retry_id;
 
-  GBytes *record;   /* the last one of our helper since the guest last ran */
+  GBytes *record;     /* the last one of our helper since the guest last ran */
   gboolean is_pushed; /* a peer was sent that one */
-  GBytes *offered;  /* while KEEP_RECORD is to be decided */
-  Arrival *arrival; /* while it is arriving */
+  GBytes *offered;    /* while KEEP_RECORD is to be decided */
+  Arrival *arrival;   /* while it is arriving */
   const struct helper_report *offered_report;
 };
 
@@ -389,9 +389,9 @@ disarm (Guest *guest)
 static void
 drain_helper (Guest *guest, MigrationInput input)
 {
-  gboolean ends_migration =
-    input == MIGRATION_INPUT_RESUMED_MIGRATED || input == MIGRATION_INPUT_RESUMED ||
-    input == MIGRATION_INPUT_PAUSED || input == MIGRATION_INPUT_STOPPED_MIGRATED;
+  gboolean ends_migration = input == MIGRATION_INPUT_RESUMED_MIGRATED ||
+                            input == MIGRATION_INPUT_RESUMED || input == MIGRATION_INPUT_PAUSED ||
+                            input == MIGRATION_INPUT_STOPPED_MIGRATED;
 
   if (ends_migration && guest->link != NULL)
     helper_link_drain (guest->link);

@@ -131,8 +131,8 @@ connect_socket (const char *path, GError **error)
   if (fd < 0 || connect (fd, (struct sockaddr *) &address, sizeof address) < 0) {
     int saved_errno = errno;
 
-    g_set_error (error, G_IO_ERROR, g_io_error_from_errno (saved_errno),
-                 "cannot connect to %s: %s", path, g_strerror (saved_errno));
+    g_set_error (error, G_IO_ERROR, g_io_error_from_errno (saved_errno), "cannot connect to %s: %s",
+                 path, g_strerror (saved_errno));
     if (fd >= 0)
       close (fd);
     return -1;

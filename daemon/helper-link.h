@@ -33,9 +33,9 @@ typedef struct {
  * CLOCKFERRY_ERROR_NO_HELPER, CLOCKFERRY_ERROR_IMPOSTOR (other pid), or a G_IO_ERROR.
  * @callbacks must outlive the link and may free it.
  */
-HelperLink *helper_link_new (const QemuFolders *folders, const char *name, int id,
-                             const char *uuid, const HelperLinkCallbacks *callbacks,
-                             gpointer user_data, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+HelperLink *helper_link_new (const QemuFolders *folders, const char *name, int id, const char *uuid,
+                             const HelperLinkCallbacks *callbacks, gpointer user_data,
+                             GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 void helper_link_free (HelperLink *link);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (HelperLink, helper_link_free)

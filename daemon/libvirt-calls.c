@@ -67,8 +67,8 @@ libvirt_get_state_async (GDBusConnection *bus, const char *driver_path, const ch
                          GCancellable *cancellable, GAsyncReadyCallback callback,
                          gpointer user_data)
 {
-  call_domain (bus, driver_path, uuid, "GetState", g_variant_new ("(u)", 0u), "((ii))",
-               cancellable, callback, user_data);
+  call_domain (bus, driver_path, uuid, "GetState", g_variant_new ("(u)", 0u), "((ii))", cancellable,
+               callback, user_data);
 }
 
 gboolean

@@ -87,8 +87,8 @@ on_domains_listed (GObject *source, GAsyncResult *result, gpointer user_data)
 {
   LibvirtWatch *watch = user_data;
   g_autoptr (GError) error = NULL;
-  g_autoptr (GVariant) reply =
-    g_dbus_connection_call_finish (G_DBUS_CONNECTION (source), result, &error);
+  g_autoptr (GVariant)
+    reply = g_dbus_connection_call_finish (G_DBUS_CONNECTION (source), result, &error);
   g_autoptr (GPtrArray) uuids = NULL;
 
   if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
@@ -182,6 +182,36 @@ on_domain_event (GDBusConnection *bus, const char *sender, const char *path, con
 }
 
 static void
+on_unit_state (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  LibvirtWatch *watch = user_data;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GVariant)
+    reply = g_dbus_connection_call_finish (G_DBUS_CONNECTION (source), result, &error);
+  g_autoptr (GVariant) state = NULL;
+
+  if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+    return; /* the watch is gone */
+  if (reply == NULL)
+    return; /* a unit that systemd has unloaded does not run */
+  g_variant_get (reply, "(v)", &state);
+  if (g_variant_is_of_type (state, G_VARIANT_TYPE_STRING) &&
+      g_str_equal (g_variant_get_string (state, NULL), "active"))
+    prime (watch);
+}
+
+/* A call to libvirt would start, by its socket, the daemon that an administrator has just stopped: so
+ * ask first what the job came to. */
+static void
+check_unit (LibvirtWatch *watch, const char *unit_path)
+{
+  g_dbus_connection_call (
+    watch->bus, SYSTEMD_BUS_NAME, unit_path, "org.freedesktop.DBus.Properties", "Get",
+    g_variant_new ("(ss)", "org.freedesktop.systemd1.Unit", "ActiveState"), G_VARIANT_TYPE ("(v)"),
+    G_DBUS_CALL_FLAGS_NO_AUTO_START, -1, watch->cancellable, on_unit_state, watch);
+}
+
+static void
 on_job_removed (GDBusConnection *bus, const char *sender, const char *path, const char *iface,
                 const char *member, GVariant *parameters, gpointer user_data)
 {
@@ -191,8 +221,10 @@ on_job_removed (GDBusConnection *bus, const char *sender, const char *path, cons
   if (!g_variant_is_of_type (parameters, G_VARIANT_TYPE ("(uoss)")))
     return;
   g_variant_get (parameters, "(uo&ss)", NULL, NULL, &unit, NULL);
-  if (g_str_equal (unit, "libvirtd.service") || g_str_equal (unit, "virtqemud.service"))
-    prime (watch);
+  if (g_str_equal (unit, "libvirtd.service"))
+    check_unit (watch, SYSTEMD_PATH "/unit/libvirtd_2eservice");
+  else if (g_str_equal (unit, "virtqemud.service"))
+    check_unit (watch, SYSTEMD_PATH "/unit/virtqemud_2eservice");
 }
 
 /* systemd emits JobRemoved only while somebody is subscribed. Without systemd there is no unit to

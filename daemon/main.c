@@ -86,7 +86,8 @@ main (int argc, char **argv)
     { "config", 'c', 0, G_OPTION_ARG_FILENAME, &config_path, N_ ("Read this file"), N_ ("FILE") },
     { "state-dir", 's', 0, G_OPTION_ARG_FILENAME, &state_dir, N_ ("Keep key and certificate here"),
       N_ ("FOLDER") },
-    { "version", 'V', 0, G_OPTION_ARG_NONE, &show_version, N_ ("Print the version and exit"), NULL },
+    { "version", 'V', 0, G_OPTION_ARG_NONE, &show_version, N_ ("Print the version and exit"),
+      NULL },
     { NULL },
   };
   g_autoptr (GOptionContext) context = g_option_context_new (_ ("- hand over guests' clocks"));

@@ -134,8 +134,8 @@ on_refused (PeerListener *listener, const GError *error, gpointer user_data)
 /* public functions */
 
 Manager *
-manager_new_with_folders (GDBusConnection *bus, const Settings *settings,
-                          GTlsCertificate *identity, const QemuFolders *folders, GError **error)
+manager_new_with_folders (GDBusConnection *bus, const Settings *settings, GTlsCertificate *identity,
+                          const QemuFolders *folders, GError **error)
 {
   g_autoptr (Manager) manager = g_new0 (Manager, 1);
   PeerAuthority *authority = NULL; /* owned by the host context */
@@ -153,8 +153,7 @@ manager_new_with_folders (GDBusConnection *bus, const Settings *settings,
     if (authority == NULL)
       return NULL;
   }
-  manager->address =
-    g_strdup (settings->address != NULL ? settings->address : g_get_host_name ());
+  manager->address = g_strdup (settings->address != NULL ? settings->address : g_get_host_name ());
   manager->host = (HostContext){
     .bus = g_object_ref (bus),
     .driver_path = LIBVIRT_QEMU_PATH,
@@ -177,8 +176,7 @@ manager_new_with_folders (GDBusConnection *bus, const Settings *settings,
   event_entry_add (entry, "CLOCKFERRY_PIN", manager->pin);
   event_entry_log (entry, "listening for peers as %s, port %u", manager->address,
                    (guint) settings->port);
-  manager->watch =
-    libvirt_watch_new (bus, manager->host.driver_path, &watch_callbacks, manager);
+  manager->watch = libvirt_watch_new (bus, manager->host.driver_path, &watch_callbacks, manager);
   return g_steal_pointer (&manager);
 }
 

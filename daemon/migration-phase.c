@@ -22,8 +22,7 @@ step_at_home (MigrationPhase phase, MigrationInput input, guint *actions)
   case MIGRATION_INPUT_RESUMED_MIGRATED:
     if (phase == MIGRATION_PHASE_PAUSED_OUT) {
       /* ADOPT, as SetMetadata was masked while the job ran */
-      *actions =
-        MIGRATION_ACTION_ROLL_BACK | MIGRATION_ACTION_DROP_RECORD | MIGRATION_ACTION_ADOPT;
+      *actions = MIGRATION_ACTION_ROLL_BACK | MIGRATION_ACTION_DROP_RECORD | MIGRATION_ACTION_ADOPT;
       return MIGRATION_PHASE_RUNNING;
     }
     /* post-copy says RESUMED a second time at its end, when SetMetadata is allowed again */
@@ -84,8 +83,7 @@ step_arriving (MigrationPhase phase, MigrationInput input, guint *actions)
     return MIGRATION_PHASE_RUNNING;
   case MIGRATION_INPUT_PAUSED:
     /* migrate --suspend, or paused by hand before: a later resume must behave as stock */
-    *actions =
-      MIGRATION_ACTION_DISARM | MIGRATION_ACTION_CONCLUDE_ARRIVAL | MIGRATION_ACTION_ADOPT;
+    *actions = MIGRATION_ACTION_DISARM | MIGRATION_ACTION_CONCLUDE_ARRIVAL | MIGRATION_ACTION_ADOPT;
     return MIGRATION_PHASE_RUNNING;
   case MIGRATION_INPUT_STOPPED:
   case MIGRATION_INPUT_STOPPED_MIGRATED:

@@ -58,7 +58,7 @@ typedef enum {
   /* destination */
   MIGRATION_ACTION_ANNOUNCE = 1 << 7, /* tell the helper, find the peer, claim */
   MIGRATION_ACTION_ARM = 1 << 8,      /* hand the record to the helper */
-  MIGRATION_ACTION_DISARM = 1 << 9,  /* take INCOMING and the fix-up back from the helper */
+  MIGRATION_ACTION_DISARM = 1 << 9,   /* take INCOMING and the fix-up back from the helper */
   MIGRATION_ACTION_KEEP_REPORT = 1 << 10,
   MIGRATION_ACTION_CONCLUDE_ARRIVAL = 1 << 11,
   MIGRATION_ACTION_ABANDON_ARRIVAL = 1 << 12,

@@ -12,11 +12,11 @@
 #define CLOCKFERRY_DOMAIN_NS     "https://clockferry.org/domain/1"
 #define CLOCKFERRY_DOMAIN_PREFIX "clockferry"
 
-#define LIBVIRT_BUS_NAME         "org.libvirt"
-#define LIBVIRT_QEMU_PATH        "/org/libvirt/QEMU"
-#define LIBVIRT_CONNECT_IFACE    "org.libvirt.Connect"
-#define LIBVIRT_DOMAIN_IFACE     "org.libvirt.Domain"
-#define LIBVIRT_ERROR_NAME       "org.libvirt.Error"
+#define LIBVIRT_BUS_NAME      "org.libvirt"
+#define LIBVIRT_QEMU_PATH     "/org/libvirt/QEMU"
+#define LIBVIRT_CONNECT_IFACE "org.libvirt.Connect"
+#define LIBVIRT_DOMAIN_IFACE  "org.libvirt.Domain"
+#define LIBVIRT_ERROR_NAME    "org.libvirt.Error"
 
 /* Where libvirt keeps pid files (since 1.0) and the per-VM directories, in system mode. */
 #define LIBVIRT_QEMU_RUN_DIR   "/run/libvirt/qemu"

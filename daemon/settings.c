@@ -202,8 +202,8 @@ read_key (Settings *settings, GKeyFile *file, const char *key, GError **error)
   if (value == NULL)
     return FALSE;
   if (!setting->parse (settings, g_strstrip (value))) {
-    g_set_error (error, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_INVALID_SETTING,
-                 "%s=%s: must be %s", key, value, setting->allowed);
+    g_set_error (error, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_INVALID_SETTING, "%s=%s: must be %s",
+                 key, value, setting->allowed);
     return FALSE;
   }
   return TRUE;

@@ -24,7 +24,7 @@ typedef struct {
   guint16 port;         /* Port=: 1 to 65535 */
   HostClockMode host_clock;
   SettingsMode mode;
-  guint max_advance_s;  /* MaxAdvanceSec=: 1 to 400; older guests overflow near 440 s */
+  guint max_advance_s; /* MaxAdvanceSec=: 1 to 400; older guests overflow near 440 s */
 
   /* Absolute paths of PEM files, all three or none: this host's certificate is then not self-made */
   char *certificate_authority; /* CertificateAuthority=: of both ends */

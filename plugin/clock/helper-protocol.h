@@ -70,9 +70,9 @@ enum helper_mode {
 struct helper_fixup {
   struct helper_header header;
   int64_t theta_ns;               /* destination's CLOCK_REALTIME minus the source's;
-                                        within +-HELPER_THETA_MAX_NS */
+                                     within +-HELPER_THETA_MAX_NS */
   uint64_t theta_bound_ns;        /* true theta lies within theta_ns +- this; at most
-                                        HELPER_THETA_MAX_NS */
+                                     HELPER_THETA_MAX_NS */
   uint64_t deadline_monotonic_ns; /* not applied after this */
   uint64_t max_advance_ns;        /* longest blackout to credit; at most HELPER_ADVANCE_MAX_NS */
   uint32_t mode;                  /* enum helper_mode */

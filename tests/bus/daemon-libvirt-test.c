@@ -111,7 +111,7 @@ test_libvirtd_restarts (Fixture *fixture, gconstpointer data)
   stand_in_libvirt_add_domain (libvirt, WEB, "web", ID_OF (1));
   g_assert_false (stand_in_libvirt_emit (libvirt, WEB, STARTED_BOOTED));
   before = count_primings (fixture);
-  g_assert_true (stand_in_systemd_finish_job (fixture->systemd, "libvirtd.service"));
+  g_assert_true (stand_in_systemd_finish_job (fixture->systemd, "libvirtd.service", "active"));
   WAIT_UNTIL (stand_in_libvirt_get_element (libvirt, WEB) != NULL);
   g_assert_cmpuint (count_primings (fixture), ==, before + 1);
 
@@ -124,8 +124,21 @@ test_modular_daemon_restarts (Fixture *fixture, gconstpointer data)
 {
   guint before = count_primings (fixture);
 
-  g_assert_true (stand_in_systemd_finish_job (fixture->systemd, "virtqemud.service"));
+  g_assert_true (stand_in_systemd_finish_job (fixture->systemd, "virtqemud.service", "active"));
   WAIT_UNTIL (count_primings (fixture) == before + 1);
+}
+
+/* Calling libvirt then would start it again, by its socket. */
+static void
+test_libvirtd_is_stopped (Fixture *fixture, gconstpointer data)
+{
+  guint before = count_primings (fixture);
+
+  g_assert_true (stand_in_systemd_finish_job (fixture->systemd, "libvirtd.service", "inactive"));
+  WAIT_UNTIL (stand_in_systemd_count_reads (fixture->systemd) == 1);
+  g_assert_true (stand_in_systemd_finish_job (fixture->systemd, "libvirtd.service", "active"));
+  WAIT_UNTIL (count (fixture, "libvirt-connected") == 2);
+  g_assert_cmpuint (count_primings (fixture), ==, before + 1);
 }
 
 static void
@@ -133,11 +146,11 @@ test_other_units (Fixture *fixture, gconstpointer data)
 {
   guint before = count_primings (fixture);
 
-  g_assert_true (stand_in_systemd_finish_job (fixture->systemd, "libvirtd.socket"));
-  g_assert_true (stand_in_systemd_finish_job (fixture->systemd, "libvirtd.service.d"));
-  g_assert_true (stand_in_systemd_finish_job (fixture->systemd, ""));
+  g_assert_true (stand_in_systemd_finish_job (fixture->systemd, "libvirtd.socket", "active"));
+  g_assert_true (stand_in_systemd_finish_job (fixture->systemd, "libvirtd.service.d", "active"));
+  g_assert_true (stand_in_systemd_finish_job (fixture->systemd, "", "active"));
   /* the same sender, so whatever these would have caused comes before this one's effect */
-  g_assert_true (stand_in_systemd_finish_job (fixture->systemd, "virtqemud.service"));
+  g_assert_true (stand_in_systemd_finish_job (fixture->systemd, "virtqemud.service", "active"));
   WAIT_UNTIL (count (fixture, "libvirt-connected") == 2);
   g_assert_cmpuint (count_primings (fixture), ==, before + 1);
 }
@@ -209,6 +222,7 @@ main (int argc, char **argv)
   ADD ("missed-end/of-an-arrival", set_up, test_arrival_missed_end);
   ADD ("libvirtd-restarts", set_up, test_libvirtd_restarts);
   ADD ("libvirtd-restarts/modular", set_up, test_modular_daemon_restarts);
+  ADD ("libvirtd-restarts/is-stopped", set_up, test_libvirtd_is_stopped);
   ADD ("libvirtd-restarts/other-units", set_up, test_other_units);
   ADD ("spoofed-event", set_up, test_spoofed_event);
   ADD ("fails-at-first", set_up_host, test_fails_at_first);

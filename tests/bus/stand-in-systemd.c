@@ -9,6 +9,8 @@ struct StandInSystemd {
   GDBusConnection *bus;
   GDBusNodeInfo *interfaces;
   gboolean has_subscriber;
+  const char *unit_state; /* constant; of both units */
+  guint read_count;
 };
 
 static const char introspection[] =
@@ -18,6 +20,9 @@ static const char introspection[] =
   "    <signal name='JobRemoved'>"
   "      <arg type='u'/><arg type='o'/><arg type='s'/><arg type='s'/>"
   "    </signal>"
+  "  </interface>"
+  "  <interface name='org.freedesktop.systemd1.Unit'>"
+  "    <property name='ActiveState' type='s' access='read'/>"
   "  </interface>"
   "</node>";
 
@@ -32,7 +37,31 @@ on_method_call (GDBusConnection *bus, const char *sender, const char *path, cons
   g_dbus_method_invocation_return_value (invocation, NULL);
 }
 
-static const GDBusInterfaceVTable vtable = { .method_call = on_method_call };
+static GVariant *
+on_get_property (GDBusConnection *bus, const char *sender, const char *path, const char *iface,
+                 const char *property, GError **error, gpointer user_data)
+{
+  StandInSystemd *systemd = user_data;
+
+  systemd->read_count++;
+  return g_variant_new_string (systemd->unit_state);
+}
+
+static const GDBusInterfaceVTable vtable = {
+  .method_call = on_method_call,
+  .get_property = on_get_property,
+};
+
+static void
+export_interface (StandInSystemd *systemd, const char *path, guint index)
+{
+  g_autoptr (GError) error = NULL;
+
+  g_assert_cmpuint (g_dbus_connection_register_object (systemd->bus, path,
+                                                       systemd->interfaces->interfaces[index],
+                                                       &vtable, systemd, NULL, &error),
+                    !=, 0);
+}
 
 /* public functions */
 
@@ -46,10 +75,10 @@ stand_in_systemd_start (PrivateBus *bus)
   systemd->interfaces = g_dbus_node_info_new_for_xml (introspection, &error);
   g_assert_no_error (error);
   systemd->bus = private_bus_connect (bus);
-  g_assert_cmpuint (g_dbus_connection_register_object (systemd->bus, PATH,
-                                                       systemd->interfaces->interfaces[0], &vtable,
-                                                       systemd, NULL, &error),
-                    !=, 0);
+  systemd->unit_state = "active";
+  export_interface (systemd, PATH, 0);
+  export_interface (systemd, PATH "/unit/libvirtd_2eservice", 1);
+  export_interface (systemd, PATH "/unit/virtqemud_2eservice", 1);
   reply = g_dbus_connection_call_sync (
     systemd->bus, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus",
     "RequestName", g_variant_new ("(su)", BUS_NAME, 4u), G_VARIANT_TYPE ("(u)"),
@@ -68,12 +97,19 @@ stand_in_systemd_free (StandInSystemd *systemd)
 }
 
 gboolean
-stand_in_systemd_finish_job (StandInSystemd *systemd, const char *unit)
+stand_in_systemd_finish_job (StandInSystemd *systemd, const char *unit, const char *state)
 {
+  systemd->unit_state = state;
   if (!systemd->has_subscriber)
     return FALSE;
   g_assert_true (g_dbus_connection_emit_signal (
     systemd->bus, NULL, PATH, IFACE, "JobRemoved",
     g_variant_new ("(uoss)", 42u, PATH "/job/42", unit, "done"), NULL));
   return TRUE;
+}
+
+guint
+stand_in_systemd_count_reads (const StandInSystemd *systemd)
+{
+  return systemd->read_count;
 }

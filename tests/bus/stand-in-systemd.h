@@ -18,5 +18,9 @@ StandInSystemd *stand_in_systemd_start (PrivateBus *bus);
 void stand_in_systemd_free (StandInSystemd *systemd);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (StandInSystemd, stand_in_systemd_free)
 
-/* A job of @unit is done. Returns whether anybody was told. */
-gboolean stand_in_systemd_finish_job (StandInSystemd *systemd, const char *unit);
+/* A job of @unit is done, and left it in @state, "active" for instance. Returns whether anybody was
+ * told. */
+gboolean stand_in_systemd_finish_job (StandInSystemd *systemd, const char *unit, const char *state);
+
+/* How often a unit's state was asked for. */
+guint stand_in_systemd_count_reads (const StandInSystemd *systemd);

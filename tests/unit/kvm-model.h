@@ -29,7 +29,7 @@ struct kvm_model_host {
   uint32_t host_khz;
   uint64_t tsc_at_zero_ticks;
   uint64_t real_at_zero_ns;
-  uint32_t frac_bits; /* 0: no TSC scaling */
+  uint32_t frac_bits;  /* 0: no TSC scaling */
   bool stable_tsc;     /* false: clocksource is not TSC, no master clock */
   bool drifting_tsc;   /* and the kernel calls it unstable: KVM works out offsets at each ioctl */
   bool old_kernel;     /* before 5.16 */
