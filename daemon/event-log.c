@@ -5,8 +5,8 @@
 
 #define EVENT_FIELDS_MAX 48
 
-/* Made with systemd-id128 new, once each; never changed and never used again for anything else. */
-/* clang-format off: one event a line */
+/* Identifiers were made once (systemd-id128 new) and never change. One event a line: */
+/* clang-format off */
 static const struct {
   const char *name;
   const char *message_id;
