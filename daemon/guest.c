@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "guest.h"
 
-#include <libvirt/libvirt.h>
-
+#include "adoption.h"
 #include "arrival.h"
 #include "domain-info.h"
-#include "error.h"
 #include "event-log.h"
 #include "helper-link.h"
 #include "host-clock.h"
@@ -17,10 +15,6 @@
  */
 #define INCOMING_DEADLINE_NS (24 * 3600 * G_GINT64_CONSTANT (1000000000))
 
-/* A call to libvirt about a domain failed, or its helper hung up: no event may ever come that makes
- * us look again, so look again by ourselves. */
-#define ADOPT_RETRY_S 30
-
 struct Guest {
   const HostContext *host;
   char *uuid;
@@ -28,12 +22,9 @@ struct Guest {
   int id;     /* libvirt's number of it */
   MigrationPhase phase;
 
-  GCancellable *cancellable; /* of calls to libvirt about it */
+  Adoption *adoption;        /* idle unless it lives here */
+  GCancellable *cancellable; /* of calls to libvirt while it is arriving */
   HelperLink *link;          /* NULL without */
-  char *ticket;              /* NULL until it is in the metadata or on its way there */
-  gboolean is_ready;         /* said so in the journal */
-  char *not_ready_reason;    /* what was said instead, NULL after is_ready */
-  guint retry_id;
 
   GBytes *record;     /* the last one of our helper since the guest last ran */
   gboolean is_pushed; /* a peer was sent that one */
@@ -41,8 +32,6 @@ struct Guest {
   Arrival *arrival;   /* while it is arriving */
   const struct helper_report *offered_report;
 };
-
-static void schedule_adopt (Guest *guest);
 
 /* helper link callbacks */
 
@@ -70,14 +59,15 @@ static void
 on_helper_closed (const GError *error, gpointer user_data)
 {
   Guest *guest = user_data;
+  gboolean is_at_home = guest->phase == MIGRATION_PHASE_RUNNING ||
+                        guest->phase == MIGRATION_PHASE_PAUSED_OUT;
+  gboolean is_hang_up = g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CLOSED);
 
   g_clear_pointer (&guest->link, helper_link_free);
-  guest->is_ready = FALSE;
+  adoption_lose_link (guest->adoption, is_hang_up && is_at_home);
   /* A QEMU that ends closes its socket before libvirt says STOPPED: that is no news. */
-  if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CLOSED)) {
-    schedule_adopt (guest);
+  if (is_hang_up)
     return;
-  }
   event_entry_log (event_entry_new (EVENT_HELPER_LOST, guest->uuid, guest->name),
                    "the connection to the helper in the QEMU of %s ended: %s",
                    guest->name != NULL ? guest->name : guest->uuid, error->message);
@@ -110,172 +100,43 @@ take_info (Guest *guest, const DomainInfo *info)
 static void
 restart_calls (Guest *guest)
 {
-  g_clear_handle_id (&guest->retry_id, g_source_remove);
+  adoption_forget (guest->adoption);
   g_cancellable_cancel (guest->cancellable);
   g_object_unref (guest->cancellable);
   guest->cancellable = g_cancellable_new ();
 }
 
-/* adopting a domain that runs here, and advertising where its record can be had */
+/* adopting */
 
 static void
-say_not_ready (Guest *guest, const char *reason)
+on_found (const DomainInfo *info, gpointer user_data)
 {
-  EventEntry *entry;
-
-  guest->is_ready = FALSE;
-  if (g_strcmp0 (guest->not_ready_reason, reason) == 0)
-    return;
-  g_free (guest->not_ready_reason);
-  guest->not_ready_reason = g_strdup (reason);
-  entry = event_entry_new (EVENT_DOMAIN_NOT_READY, guest->uuid, guest->name);
-  event_entry_add (entry, "CLOCKFERRY_REASON", reason);
-  event_entry_log (entry, "the clocks of %s would not be handed over at a migration: %s",
-                   guest->name != NULL ? guest->name : guest->uuid, reason);
-}
-
-static void
-say_ready (Guest *guest)
-{
-  if (guest->is_ready)
-    return;
-  guest->is_ready = TRUE;
-  g_clear_pointer (&guest->not_ready_reason, g_free);
-  event_entry_log (event_entry_new (EVENT_DOMAIN_READY, guest->uuid, guest->name),
-                   "the clocks of %s will be handed over at a migration", guest->name);
-}
-
-/* An answer of libvirt that did not come. */
-static void
-fail_adoption (Guest *guest, const GError *error)
-{
-  if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
-    return;
-  say_not_ready (guest, error->message);
-  schedule_adopt (guest);
-}
-
-static void
-on_element_set (GObject *source, GAsyncResult *result, gpointer user_data)
-{
-  Guest *guest = user_data;
-  g_autoptr (GError) error = NULL;
-
-  if (libvirt_set_element_finish (G_DBUS_CONNECTION (source), result, &error)) {
-    if (guest->link != NULL)
-      say_ready (guest);
-    return;
-  }
-  fail_adoption (guest, error);
-}
-
-/* Is @element, found in the metadata, ours from before a restart of the daemon? */
-static gboolean
-is_own_element (const Guest *guest, const SourceElement *element)
-{
-  return element != NULL && g_str_equal (element->address, guest->host->address) &&
-         element->port == guest->host->settings->port &&
-         g_str_equal (element->pin, guest->host->pin);
-}
-
-static void
-advertise (Guest *guest)
-{
-  g_autoptr (GError) error = NULL;
-  g_autofree char *xml = NULL;
-  SourceElement element = {
-    .address = (char *) guest->host->address,
-    .port = guest->host->settings->port,
-    .pin = (char *) guest->host->pin,
-  };
-
-  if (guest->ticket == NULL)
-    guest->ticket = source_element_make_ticket (&error);
-  if (guest->ticket == NULL) {
-    say_not_ready (guest, error->message);
-    return;
-  }
-  element.ticket = guest->ticket;
-  xml = source_element_to_xml (&element);
-  libvirt_set_element_async (guest->host->bus, guest->host->driver_path, guest->uuid, xml,
-                             guest->cancellable, on_element_set, guest);
-}
-
-/* The metadata names no daemon, or another host's: the domain is new here, or just arriving. */
-static void
-on_adopted_state (GObject *source, GAsyncResult *result, gpointer user_data)
-{
-  Guest *guest = user_data;
-  g_autoptr (GError) error = NULL;
-  LibvirtDomainState state = { 0 };
-
-  if (!libvirt_get_state_finish (G_DBUS_CONNECTION (source), result, &state, &error)) {
-    fail_adoption (guest, error);
-    return;
-  }
-  /* a domain that is leaving has this state as well, but then SUSPENDED said so */
-  if (guest->phase == MIGRATION_PHASE_RUNNING && state.state == VIR_DOMAIN_PAUSED &&
-      state.reason == VIR_DOMAIN_PAUSED_MIGRATION)
-    guest_input (guest, MIGRATION_INPUT_STARTED_MIGRATED); /* the event was before our time */
-  else
-    advertise (guest);
-}
-
-static void
-on_adopted_xml (GObject *source, GAsyncResult *result, gpointer user_data)
-{
-  Guest *guest = user_data;
-  g_autoptr (GError) error = NULL;
-  g_autofree char *xml = libvirt_get_xml_finish (G_DBUS_CONNECTION (source), result, &error);
-  g_autoptr (DomainInfo) info = xml != NULL ? domain_info_parse (xml, &error) : NULL;
-
-  if (info == NULL) {
-    fail_adoption (guest, error);
-    return;
-  }
-  take_info (guest, info);
-  if (!info->is_kvm)
-    return; /* QEMU emulates it, and keeps its clocks itself */
-  if (!open_link (guest, &error))
-    say_not_ready (guest, error->message);
-
-  if (is_own_element (guest, info->source)) {
-    g_free (guest->ticket);
-    guest->ticket = g_strdup (info->source->ticket);
-    if (guest->link != NULL)
-      say_ready (guest);
-    return;
-  }
-  libvirt_get_state_async (guest->host->bus, guest->host->driver_path, guest->uuid,
-                           guest->cancellable, on_adopted_state, guest);
-}
-
-static void
-adopt (Guest *guest)
-{
-  libvirt_get_xml_async (guest->host->bus, guest->host->driver_path, guest->uuid,
-                         guest->cancellable, on_adopted_xml, guest);
+  take_info (user_data, info);
 }
 
 static gboolean
-on_adopt_retry (gpointer user_data)
+on_open_link (gpointer user_data, GError **error)
+{
+  return open_link (user_data, error);
+}
+
+static gboolean
+on_paused_by_migration (gpointer user_data)
 {
   Guest *guest = user_data;
 
-  guest->retry_id = 0;
-  adopt (guest);
-  return G_SOURCE_REMOVE;
+  /* a domain that is leaving is paused by that as well, but then SUSPENDED said so */
+  if (guest->phase != MIGRATION_PHASE_RUNNING)
+    return FALSE;
+  guest_input (guest, MIGRATION_INPUT_STARTED_MIGRATED); /* the event was before our time */
+  return TRUE;
 }
 
-static void
-schedule_adopt (Guest *guest)
-{
-  gboolean is_at_home = guest->phase == MIGRATION_PHASE_RUNNING ||
-                        guest->phase == MIGRATION_PHASE_PAUSED_OUT;
-
-  if (is_at_home && guest->retry_id == 0)
-    guest->retry_id = g_timeout_add_seconds (ADOPT_RETRY_S, on_adopt_retry, guest);
-}
+static const AdoptionCallbacks adoption_callbacks = {
+  .found = on_found,
+  .open_link = on_open_link,
+  .paused_by_migration = on_paused_by_migration,
+};
 
 /* leaving */
 
@@ -366,9 +227,7 @@ announce (Guest *guest)
   restart_calls (guest);
   g_clear_pointer (&guest->link, helper_link_free);
   g_clear_pointer (&guest->record, g_bytes_unref);
-  g_clear_pointer (&guest->ticket, g_free);
   g_clear_pointer (&guest->arrival, arrival_free);
-  guest->is_ready = FALSE;
   guest->arrival = arrival_new (guest->host->settings, guest->host->authority, guest->uuid,
                                 &arrival_callbacks, guest);
   libvirt_get_xml_async (guest->host->bus, guest->host->driver_path, guest->uuid,
@@ -404,9 +263,7 @@ forget (Guest *guest)
   peer_listener_release (guest->host->listener, guest->uuid);
   g_clear_pointer (&guest->link, helper_link_free);
   g_clear_pointer (&guest->record, g_bytes_unref);
-  g_clear_pointer (&guest->ticket, g_free);
   g_clear_pointer (&guest->arrival, arrival_free);
-  guest->is_ready = FALSE;
 }
 
 static void
@@ -445,7 +302,7 @@ perform (Guest *guest, guint actions, MigrationInput input)
   }
   /* both */
   if (actions & MIGRATION_ACTION_ADOPT)
-    adopt (guest);
+    adoption_start (guest->adoption, guest->name);
   if (actions & MIGRATION_ACTION_FORGET)
     forget (guest);
 }
@@ -461,6 +318,7 @@ guest_new (const HostContext *host, const char *uuid)
   guest->uuid = g_strdup (uuid);
   guest->id = -1;
   guest->phase = MIGRATION_PHASE_ABSENT;
+  guest->adoption = adoption_new (host, uuid, &adoption_callbacks, guest);
   guest->cancellable = g_cancellable_new ();
   return guest;
 }
@@ -469,7 +327,7 @@ void
 guest_free (Guest *guest)
 {
   forget (guest);
-  g_free (guest->not_ready_reason);
+  adoption_free (guest->adoption);
   g_clear_object (&guest->cancellable);
   g_free (guest->name);
   g_free (guest->uuid);
@@ -495,5 +353,5 @@ guest_get_phase (const Guest *guest)
 const char *
 guest_get_ticket (const Guest *guest)
 {
-  return guest->ticket;
+  return adoption_get_ticket (guest->adoption);
 }

@@ -4,8 +4,8 @@
 /*
  * guest - one domain on this host: does what migration-phase decides
  *
- * Holds the link to the helper in its QEMU, its ticket, its last record while it may leave, and its
- * Arrival while it comes.
+ * Holds the link to the helper in its QEMU, its Adoption while it lives here, its last record while it
+ * may leave, and its Arrival while it comes.
  */
 
 #include <gio/gio.h>

@@ -26,11 +26,13 @@ mount -t overlay -o lowerdir=/lower,upperdir=/rw/upper,workdir=/rw/work overlay 
 # What the machine has enabled, mounted or configured for itself is not for the hosts: they start from the packages.
 for path in etc/systemd/system etc/systemd/network etc/fstab etc/crypttab etc/rc?.d etc/modules-load.d etc/modules \
             etc/ld.so.preload .dockerenv etc/libvirt/qemu etc/libvirt/hooks var/lib/libvirt/qemu var/log/journal \
-            var/lib/systemd run tmp; do
+            var/lib/systemd; do
     rm -rf /root/$path
 done
-mkdir -p /root/etc/systemd/system /root/run /root/etc/libvirt/hooks
-mkdir -m 1777 /root/tmp
+mkdir -p /root/etc/systemd/system /root/etc/libvirt/hooks
+# Covered, not emptied: on the machine these change while the host boots.
+mount -t tmpfs -o mode=755 tmpfs /root/run
+mount -t tmpfs -o mode=1777 tmpfs /root/tmp
 cp -a /overlay/. /root/
 
 ip link set lo up

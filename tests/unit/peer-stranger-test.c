@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "peer-fixture.h"
+
+#include "error.h"
+#include "names.h"
+
+#include <string.h>
+
+/*
+ * A listener against clients that are not what they should be: strangers made of plain GIO.
+ */
+
+#define PEER_IFACE "org.clockferry1.Peer"
+
+/* enough for a handshake, under the sanitizers too */
+#define HANDSHAKE_MS 1000
+
+/* strangers */
+
+static void
+on_result (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  *(GAsyncResult **) user_data = g_object_ref (result);
+}
+
+static GSocketConnection *
+stranger_connect (guint16 port)
+{
+  g_autoptr (GSocketClient) client = g_socket_client_new ();
+  g_autoptr (GError) error = NULL;
+  GSocketConnection *connection;
+
+  g_socket_client_set_enable_proxy (client, FALSE);
+  connection = g_socket_client_connect_to_host (client, "127.0.0.1", port, NULL, &error);
+  g_assert_no_error (error);
+  return connection;
+}
+
+static gboolean
+accept_anything (GTlsConnection *tls, GTlsCertificate *certificate, GTlsCertificateFlags errors,
+                 gpointer user_data)
+{
+  return TRUE;
+}
+
+/* A client that trusts everybody, up to the end of its handshake. */
+static GIOStream *
+stranger_handshake (guint16 port)
+{
+  g_autoptr (GSocketConnection) connection = stranger_connect (port);
+  g_autoptr (GAsyncResult) result = NULL;
+  g_autoptr (GError) error = NULL;
+  GIOStream *tls = g_tls_client_connection_new (G_IO_STREAM (connection), NULL, &error);
+
+  g_assert_no_error (error);
+  g_signal_connect (tls, "accept-certificate", G_CALLBACK (accept_anything), NULL);
+  g_tls_connection_handshake_async (G_TLS_CONNECTION (tls), G_PRIORITY_DEFAULT, NULL, on_result,
+                                    &result);
+  wait_for (result != NULL);
+  g_tls_connection_handshake_finish (G_TLS_CONNECTION (tls), result, &error);
+  g_assert_no_error (error);
+  return tls;
+}
+
+static GDBusConnection *
+stranger_speak_dbus (guint16 port)
+{
+  g_autoptr (GIOStream) tls = stranger_handshake (port);
+  g_autoptr (GError) error = NULL;
+  GDBusConnection *bus =
+    g_dbus_connection_new_sync (tls, NULL, G_DBUS_CONNECTION_FLAGS_NONE, NULL, NULL, &error);
+
+  g_assert_no_error (error);
+  return bus;
+}
+
+/* Returns: (transfer full) (nullable): the answer, or NULL with @error set */
+static GVariant *
+stranger_call (GDBusConnection *bus, const char *interface, const char *method, GVariant *arguments,
+               GError **error)
+{
+  g_autoptr (GAsyncResult) result = NULL;
+  GVariant *reply;
+
+  g_dbus_connection_call (bus, NULL, CLOCKFERRY_PEER_PATH, interface, method, arguments, NULL,
+                          G_DBUS_CALL_FLAGS_NONE, SHORT_MS * 10, NULL, on_result, &result);
+  wait_for (result != NULL);
+  reply = g_dbus_connection_call_finish (bus, result, error);
+  return reply;
+}
+
+/* Whether the other end has closed, reading away what it had to say. */
+static void
+stranger_wait_for_end (GIOStream *stream)
+{
+  guint8 buffer[256];
+
+  for (;;) {
+    g_autoptr (GAsyncResult) result = NULL;
+
+    g_input_stream_read_async (g_io_stream_get_input_stream (stream), buffer, sizeof (buffer),
+                               G_PRIORITY_DEFAULT, NULL, on_result, &result);
+    wait_for (result != NULL);
+    if (g_input_stream_read_finish (g_io_stream_get_input_stream (stream), result, NULL) <= 0)
+      return;
+  }
+}
+
+/* tests of a claim */
+
+static void
+test_second_claim (PeerFixture *fixture, gconstpointer data)
+{
+  g_autoptr (GDBusConnection)
+    bus = stranger_speak_dbus (peer_listener_get_port (fixture->listener));
+  g_autoptr (GVariant) reply = NULL;
+  g_autoptr (GVariant) again = NULL;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GBytes) record = peer_fixture_make_record (1, 1);
+
+  reply = stranger_call (bus, PEER_IFACE, "Claim", g_variant_new ("(ss)", DOMAIN, TICKET), &error);
+  g_assert_no_error (error);
+  again = stranger_call (bus, PEER_IFACE, "Claim",
+                         g_variant_new ("(ss)", OTHER_DOMAIN, OTHER_TICKET), &error);
+  g_assert_null (again);
+  g_assert_error (error, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_ALREADY_CLAIMED);
+  g_assert_cmpuint (peer_listener_push_record (fixture->listener, OTHER_DOMAIN, record), ==, 0);
+  g_assert_cmpuint (peer_listener_push_record (fixture->listener, DOMAIN, record), ==, 1);
+}
+
+static void
+test_time_before_claim (PeerFixture *fixture, gconstpointer data)
+{
+  g_autoptr (GDBusConnection)
+    bus = stranger_speak_dbus (peer_listener_get_port (fixture->listener));
+  g_autoptr (GVariant) reply = NULL;
+  g_autoptr (GError) error = NULL;
+
+  reply = stranger_call (bus, PEER_IFACE, "Time", NULL, &error);
+  g_assert_null (reply);
+  g_assert_error (error, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_NOT_AUTHORIZED);
+  wait_for (g_dbus_connection_is_closed (bus));
+  peer_fixture_assert_one_refusal (fixture, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_NOT_AUTHORIZED);
+}
+
+/* GDBus would answer these by itself. */
+static void
+test_standard_interfaces (PeerFixture *fixture, gconstpointer data)
+{
+  g_autoptr (GDBusConnection)
+    bus = stranger_speak_dbus (peer_listener_get_port (fixture->listener));
+  const char *const calls[][2] = {
+    { "org.freedesktop.DBus.Introspectable", "Introspect" },
+    { "org.freedesktop.DBus.Peer", "Ping" },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (calls); i++) {
+    g_autoptr (GError) error = NULL;
+    g_autoptr (GVariant) reply = stranger_call (bus, calls[i][0], calls[i][1], NULL, &error);
+
+    g_assert_null (reply);
+    g_assert_error (error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT);
+  }
+}
+
+/* tests of what comes instead of one */
+
+static void
+test_garbage (PeerFixture *fixture, gconstpointer data)
+{
+  g_autoptr (GSocketConnection)
+    connection = stranger_connect (peer_listener_get_port (fixture->listener));
+  const char *garbage = "GET / HTTP/1.0\r\n\r\n";
+
+  g_assert_true (
+    g_output_stream_write_all (g_io_stream_get_output_stream (G_IO_STREAM (connection)), garbage,
+                               strlen (garbage), NULL, NULL, NULL));
+  stranger_wait_for_end (G_IO_STREAM (connection));
+  g_assert_cmpuint (fixture->refusals->len, ==, 1);
+}
+
+static void
+test_claim_deadline (PeerFixture *fixture, gconstpointer data)
+{
+  g_autoptr (GSocketConnection) silent = NULL;
+  g_autoptr (GIOStream) shy = NULL;
+  guint16 port = peer_listener_get_port (fixture->listener);
+
+  g_object_set (fixture->listener, "claim-ms", SHORT_MS, NULL);
+  silent = stranger_connect (port);
+  stranger_wait_for_end (G_IO_STREAM (silent));
+  peer_fixture_assert_one_refusal (fixture, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_TIMED_OUT);
+
+  g_ptr_array_set_size (fixture->refusals, 0);
+  g_object_set (fixture->listener, "claim-ms", HANDSHAKE_MS, NULL);
+  shy = stranger_handshake (port);
+  stranger_wait_for_end (shy);
+  peer_fixture_assert_one_refusal (fixture, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_TIMED_OUT);
+
+  /* and who claimed in time may stay */
+  peer_fixture_claim (fixture);
+  for (guint i = 0; i < HANDSHAKE_MS / SETTLE_MS + 1; i++)
+    wait_settle ();
+  g_assert_no_error (fixture->closed);
+}
+
+static void
+test_oversized_request (PeerFixture *fixture, gconstpointer data)
+{
+  g_autoptr (GIOStream) tls = stranger_handshake (peer_listener_get_port (fixture->listener));
+  /* a method call with a body of 64 MiB, which is never sent */
+  const guint8 header[16] = { 'l', 1, 0, 1, 0, 0, 0, 4, 1 };
+
+  g_assert_true (g_output_stream_write_all (g_io_stream_get_output_stream (tls), header,
+                                            sizeof (header), NULL, NULL, NULL));
+  stranger_wait_for_end (tls);
+  wait_for (fixture->refusals->len > 0);
+  g_assert_error ((GError *) fixture->refusals->pdata[0], CLOCKFERRY_ERROR,
+                  CLOCKFERRY_ERROR_BAD_MESSAGE);
+}
+
+/* The rate is bounded for a peer with a ticket as well. */
+static void
+test_flood (PeerFixture *fixture, gconstpointer data)
+{
+  g_autoptr (GDBusConnection)
+    bus = stranger_speak_dbus (peer_listener_get_port (fixture->listener));
+  g_autoptr (GVariant) reply = NULL;
+  g_autoptr (GError) error = NULL;
+
+  reply = stranger_call (bus, PEER_IFACE, "Claim", g_variant_new ("(ss)", DOMAIN, TICKET), &error);
+  g_assert_no_error (error);
+  for (guint i = 0; i < 5000; i++)
+    g_dbus_connection_call (bus, NULL, CLOCKFERRY_PEER_PATH, PEER_IFACE, "Time", NULL, NULL,
+                            G_DBUS_CALL_FLAGS_NONE, -1, NULL, NULL, NULL);
+  wait_for (fixture->departures == 1);
+  wait_for (g_dbus_connection_is_closed (bus));
+}
+
+static void
+test_too_many_strangers (PeerFixture *fixture, gconstpointer data)
+{
+  g_autoptr (GPtrArray) crowd = g_ptr_array_new_with_free_func (g_object_unref);
+  guint16 port = peer_listener_get_port (fixture->listener);
+
+  for (guint i = 0; i <= PEER_LISTENER_STRANGERS_PER_ADDRESS; i++)
+    g_ptr_array_add (crowd, stranger_connect (port));
+  stranger_wait_for_end (crowd->pdata[PEER_LISTENER_STRANGERS_PER_ADDRESS]);
+  peer_fixture_assert_one_refusal (fixture, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_FAILED);
+
+  /* as soon as one leaves, there is room again */
+  g_ptr_array_remove_index (crowd, 0);
+  wait_for (fixture->refusals->len == 2);
+  peer_fixture_claim (fixture);
+}
+
+/*
+ * Strangers who say half a word each hold up the handshake of a peer with a ticket for a while, but
+ * not for as long as that would wait.
+ */
+static void
+test_stalled_handshakes (PeerFixture *fixture, gconstpointer data)
+{
+  g_autoptr (GPtrArray) crowd = g_ptr_array_new_with_free_func (g_object_unref);
+  guint16 port = peer_listener_get_port (fixture->listener);
+
+  for (guint i = 0; i < PEER_LISTENER_STRANGERS_PER_ADDRESS - 1; i++) {
+    GSocketConnection *connection = stranger_connect (port);
+
+    g_ptr_array_add (crowd, connection);
+    g_assert_cmpint (
+      g_output_stream_write (g_io_stream_get_output_stream (G_IO_STREAM (connection)), "\x16", 1,
+                             NULL, NULL),
+      ==, 1);
+  }
+  wait_settle ();
+  peer_fixture_claim (fixture);
+  g_assert_cmpuint (fixture->claims, ==, 1);
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  peer_fixture_add_test ("second-claim", test_second_claim);
+  peer_fixture_add_test ("time-before-claim", test_time_before_claim);
+  peer_fixture_add_test ("standard-interfaces", test_standard_interfaces);
+  peer_fixture_add_test ("garbage", test_garbage);
+  peer_fixture_add_test ("claim-deadline", test_claim_deadline);
+  peer_fixture_add_test ("oversized-request", test_oversized_request);
+  peer_fixture_add_test ("flood", test_flood);
+  peer_fixture_add_test ("too-many-strangers", test_too_many_strangers);
+  peer_fixture_add_test ("stalled-handshakes", test_stalled_handshakes);
+  return g_test_run ();
+}
