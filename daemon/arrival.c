@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "arrival.h"
 
-#include <string.h>
-
 #include "arrival-report.h"
 #include "error.h"
 #include "event-log.h"

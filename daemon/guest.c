@@ -33,6 +33,13 @@ struct Guest {
   const struct helper_report *offered_report;
 };
 
+/* What people are told: libvirt may not have told the name yet. */
+static const char *
+get_label (const Guest *guest)
+{
+  return guest->name != NULL ? guest->name : guest->uuid;
+}
+
 /* helper link callbacks */
 
 static void
@@ -69,8 +76,8 @@ on_helper_closed (const GError *error, gpointer user_data)
   if (is_hang_up)
     return;
   event_entry_log (event_entry_new (EVENT_HELPER_LOST, guest->uuid, guest->name),
-                   "the connection to the helper in the QEMU of %s ended: %s",
-                   guest->name != NULL ? guest->name : guest->uuid, error->message);
+                   "the connection to the helper in the QEMU of %s ended: %s", get_label (guest),
+                   error->message);
 }
 
 static const HelperLinkCallbacks helper_callbacks = {
@@ -167,8 +174,7 @@ conclude_departure (Guest *guest)
   if (reason == NULL)
     event_entry_log (entry, "%s left, and its clock record went ahead", guest->name);
   else
-    event_entry_log (entry, "%s left without its clocks: %s",
-                     guest->name != NULL ? guest->name : guest->uuid, reason);
+    event_entry_log (entry, "%s left without its clocks: %s", get_label (guest), reason);
 }
 
 static void
@@ -177,7 +183,7 @@ roll_back (Guest *guest)
   peer_listener_withdraw (guest->host->listener, guest->uuid, "rolled-back");
   event_entry_log (event_entry_new (EVENT_DEPARTURE_ROLLED_BACK, guest->uuid, guest->name),
                    "%s stays: its migration was rolled back, and its record is void",
-                   guest->name != NULL ? guest->name : guest->uuid);
+                   get_label (guest));
 }
 
 /* arriving */

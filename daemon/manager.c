@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "manager.h"
 
-#include "error.h"
 #include "event-log.h"
 #include "guest.h"
 #include "identity.h"
@@ -24,11 +23,10 @@ static void
 input (Manager *manager, const char *uuid, MigrationInput what)
 {
   Guest *guest = g_hash_table_lookup (manager->guests, uuid);
-  gboolean is_new = guest == NULL;
 
   if (what == MIGRATION_INPUT_NONE)
     return;
-  if (is_new) {
+  if (guest == NULL) {
     guest = guest_new (&manager->host, uuid);
     g_hash_table_insert (manager->guests, g_strdup (uuid), guest);
   }
@@ -56,22 +54,18 @@ static void
 on_listed (GPtrArray *uuids, gpointer user_data)
 {
   Manager *manager = user_data;
-  g_autoptr (GPtrArray) gone = g_ptr_array_new_with_free_func (g_free);
-  GHashTableIter known;
-  gpointer key;
+  GHashTableIter gone;
+  gpointer uuid;
   EventEntry *entry = event_entry_new (EVENT_LIBVIRT_CONNECTED, NULL, NULL);
 
   event_entry_add_uint (entry, "CLOCKFERRY_DOMAINS", uuids->len);
   event_entry_log (entry, "following libvirt, with %u running domains", uuids->len);
 
-  /* an input may take a guest out of the table, so not while walking it */
-  g_hash_table_iter_init (&known, manager->unconfirmed);
-  while (g_hash_table_iter_next (&known, &key, NULL)) {
-    if (!g_ptr_array_find_with_equal_func (uuids, key, g_str_equal, NULL))
-      g_ptr_array_add (gone, g_strdup (key));
-  }
-  for (guint i = 0; i < gone->len; i++)
-    input (manager, g_ptr_array_index (gone, i), MIGRATION_INPUT_NOT_LISTED);
+  for (guint i = 0; i < uuids->len; i++)
+    g_hash_table_remove (manager->unconfirmed, g_ptr_array_index (uuids, i));
+  g_hash_table_iter_init (&gone, manager->unconfirmed);
+  while (g_hash_table_iter_next (&gone, &uuid, NULL))
+    input (manager, uuid, MIGRATION_INPUT_NOT_LISTED);
   for (guint i = 0; i < uuids->len; i++)
     input (manager, g_ptr_array_index (uuids, i), MIGRATION_INPUT_LISTED);
 }

@@ -15,6 +15,7 @@ import guest_domain  # noqa: E402
 import host_channel  # noqa: E402
 import host_pair  # noqa: E402
 import migration  # noqa: E402
+from daemon_journal import DaemonJournal  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -62,6 +63,18 @@ def start_guest(hosts):
     yield start
     for spec in specs:
         migration.remove_guest(hosts, spec)
+
+
+@pytest.fixture
+def start_ready_guest(deployed_hosts, start_guest):
+    """start_guest() for a guest with the helper in its QEMU; returns when the source's daemon knows it."""
+    def start(**fields):
+        journal = DaemonJournal(deployed_hosts.source)
+        guest = start_guest(domain_xml=guest_domain.WITH_HELPER_XML, **fields)
+        journal.wait_for_event("domain-ready", guest.spec.uuid)
+        return guest
+
+    return start
 
 
 @pytest.fixture

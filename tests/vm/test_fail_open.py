@@ -7,7 +7,6 @@ import threading
 import pytest
 
 import clock_checks
-import guest_domain
 from cont_delay import trace_cont_delay
 from daemon_journal import DaemonJournal
 
@@ -16,11 +15,8 @@ CONT_DELAY_MAX_S = 0.050
 
 
 @pytest.fixture
-def ready_guest(deployed_hosts, start_guest):
-    journal = DaemonJournal(deployed_hosts.source)
-    guest = start_guest(domain_xml=guest_domain.WITH_HELPER_XML)
-    journal.wait_for_event("domain-ready", guest.spec.uuid)
-    return guest
+def ready_guest(start_ready_guest):
+    return start_ready_guest()
 
 
 @contextlib.contextmanager

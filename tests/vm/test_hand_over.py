@@ -4,7 +4,6 @@
 import pytest
 
 import clock_checks
-import guest_domain
 import host_time
 from daemon_journal import DaemonJournal
 
@@ -16,18 +15,6 @@ def migrate_with_report(migrate_and_judge, guest, to_host):
     journal = DaemonJournal(to_host)
     measured = migrate_and_judge(guest, to_host)
     return measured, journal.wait_for_report(guest.spec.uuid)
-
-
-@pytest.fixture
-def start_ready_guest(deployed_hosts, start_guest):
-    """A guest with the helper in its QEMU, known to the daemon."""
-    def start(**fields):
-        journal = DaemonJournal(deployed_hosts.source)
-        guest = start_guest(domain_xml=guest_domain.WITH_HELPER_XML, **fields)
-        journal.wait_for_event("domain-ready", guest.spec.uuid)
-        return guest
-
-    return start
 
 
 @pytest.mark.parametrize("vcpus", [1, 4])
