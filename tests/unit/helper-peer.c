@@ -3,7 +3,6 @@
 #include "helper-peer.h"
 
 #include <errno.h>
-#include <glib/gstdio.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -11,6 +10,7 @@
 #include <unistd.h>
 
 #include "helper-channel.h"
+#include "temp-folder.h"
 
 #define NS_PER_S 1000000000ull
 
@@ -22,19 +22,15 @@ static char *directory;
 void
 helper_peer_start (void)
 {
-  directory = g_dir_make_tmp ("helper-XXXXXX", NULL);
+  directory = temp_folder_make ();
   helper_channel_open (directory, helper_peer_domain, 0);
 }
 
 void
 helper_peer_stop (void)
 {
-  g_autofree char *path = g_build_filename (directory, HELPER_SOCKET_NAME, NULL);
-
   helper_channel_close ();
-  g_unlink (path);
-  g_rmdir (directory);
-  g_clear_pointer (&directory, g_free);
+  g_clear_pointer (&directory, temp_folder_remove);
 }
 
 const char *

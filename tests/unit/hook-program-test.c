@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "temp-folder.h"
+
 /*
  * The hook as libvirt runs it: NAME OPERATION SUB-OPERATION EXTRA, XML on stdin, stdout and stderr
  * collected, and the exit status decides on the domain. It is built twice for this: for a host with
@@ -196,7 +198,7 @@ test_hook_file (void)
                                    "ELF",
                                    "#!/bin/sh\nkill -SEGV $$\n", NULL };
   g_autoptr (GError) error = NULL;
-  g_autofree char *dir = g_dir_make_tmp ("clockferry-hook-XXXXXX", &error);
+  g_autoptr (TempFolder) dir = temp_folder_make ();
   g_autofree char *program = g_build_filename (dir, "clockferry-hook", NULL);
   g_autofree char *file = g_build_filename (dir, "50-clockferry", NULL);
   g_autofree char *template = NULL;
@@ -235,9 +237,6 @@ test_hook_file (void)
     g_assert_nonnull (strstr (outcome.output, SONAME));
     assert_silent (file, "prepare", "begin", DOMAIN);
   }
-  g_unlink (program);
-  g_unlink (file);
-  g_rmdir (dir);
 }
 
 int

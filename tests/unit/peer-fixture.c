@@ -4,8 +4,8 @@
 #include "clock-record.h"
 #include "error.h"
 #include "identity.h"
+#include "temp-folder.h"
 
-#include <glib/gstdio.h>
 #include <string.h>
 
 #define PATIENCE_MS 20000
@@ -122,15 +122,10 @@ GTlsCertificate *
 peer_fixture_make_identity (void)
 {
   g_autoptr (GError) error = NULL;
-  g_autofree char *dir = g_dir_make_tmp ("clockferry-peer-XXXXXX", &error);
-  g_autofree char *key_path = g_build_filename (dir, IDENTITY_KEY_FILE, NULL);
-  g_autofree char *cert_path = g_build_filename (dir, IDENTITY_CERT_FILE, NULL);
+  g_autoptr (TempFolder) dir = temp_folder_make ();
   GTlsCertificate *certificate = identity_load (dir, &error);
 
   g_assert_no_error (error);
-  g_unlink (key_path);
-  g_unlink (cert_path);
-  g_rmdir (dir);
   return certificate;
 }
 
