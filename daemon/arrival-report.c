@@ -29,6 +29,25 @@ format_offsets (const struct helper_report *report, const struct clock_record *r
   return g_string_free (text, FALSE);
 }
 
+static const char *
+describe_distrust (ClockDistrust distrust)
+{
+  switch (distrust) {
+  case CLOCK_DISTRUST_SOURCE_UNSYNCHRONISED:
+    return "the source's kernel does not call its clock synchronised";
+  case CLOCK_DISTRUST_DESTINATION_UNSYNCHRONISED:
+    return "this host's kernel does not call its clock synchronised";
+  case CLOCK_DISTRUST_BOTH_UNSYNCHRONISED:
+    return "neither kernel calls its clock synchronised";
+  case CLOCK_DISTRUST_APART:
+    return "both kernels call their clocks synchronised, and yet they lie apart by more than the "
+           "measurement can be off";
+  case CLOCK_DISTRUST_NONE:
+    break;
+  }
+  g_return_val_if_reached ("unknown");
+}
+
 /* public functions */
 
 void
@@ -52,6 +71,13 @@ arrival_report_add_fixup (EventEntry *entry, const ArrivalFixup *fixup)
   event_entry_add_uint (entry, "CLOCKFERRY_HOST_SRC_NS", record->host_src_ns);
   event_entry_add_uint (entry, "CLOCKFERRY_TSC_SRC_TICKS", record->tsc_src_ticks);
   event_entry_add_uint (entry, "CLOCKFERRY_FREQ_KHZ", record->freq_khz);
+}
+
+void
+arrival_report_add_terms (EventEntry *entry, const ClockTerms *terms, const char *policy)
+{
+  event_entry_add (entry, "CLOCKFERRY_MODE", settings_mode_name (terms->mode));
+  event_entry_add (entry, "CLOCKFERRY_POLICY", policy);
 }
 
 void
@@ -79,6 +105,23 @@ arrival_report_add_result (EventEntry *entry, const struct helper_report *report
     event_entry_add (entry, "CLOCKFERRY_UNDO", "failed");
   if (report->failed_errno != 0)
     event_entry_add_int (entry, "CLOCKFERRY_ERRNO", report->failed_errno);
+}
+
+void
+arrival_report_log_apart (const char *uuid, const char *name, const char *peer,
+                          const ClockChoice *choice)
+{
+  EventEntry *entry = event_entry_new (EVENT_CLOCKS_APART, uuid, name);
+
+  event_entry_add_int (entry, "CLOCKFERRY_THETA_NS", choice->theta_ns);
+  event_entry_add_uint (entry, "CLOCKFERRY_THETA_BOUND_NS", choice->bound_ns);
+  event_entry_add (entry, "CLOCKFERRY_REASON", clock_distrust_name (choice->distrust));
+  event_entry_add (entry, "CLOCKFERRY_PEER", peer);
+  event_entry_log (entry,
+                   "the clock of this host is taken to be %+.6f s ahead of that of %s, as measured "
+                   "within %.6f s, for %s: %s",
+                   (double) choice->theta_ns / 1e9, peer, (double) choice->bound_ns / 1e9,
+                   name != NULL ? name : uuid, describe_distrust (choice->distrust));
 }
 
 EventKind

@@ -8,6 +8,7 @@
 #include <glib.h>
 
 #include "clock-offset.h"
+#include "domain-policy.h"
 #include "event-log.h"
 #include "helper-protocol.h"
 
@@ -23,9 +24,19 @@ void arrival_fixup_clear (ArrivalFixup *fixup);
 /* Add theta, its bound, which was used, and the source's side of the record to @entry. */
 void arrival_report_add_fixup (EventEntry *entry, const ArrivalFixup *fixup);
 
+/* Add the terms in force, and the @policy (text, NULL without one) that had a part in them. */
+void arrival_report_add_terms (EventEntry *entry, const ClockTerms *terms, const char *policy);
+
 /* Add what the helper measured and wrote, per-vCPU offsets included. */
 void arrival_report_add_result (EventEntry *entry, const struct helper_report *report,
                                 const ArrivalFixup *fixup);
+
+/*
+ * Warn that the clocks of this host and of @peer, the source of a domain (@name may be NULL), could
+ * not be taken for one: @choice says why, and how far apart they are.
+ */
+void arrival_report_log_apart (const char *uuid, const char *name, const char *peer,
+                               const ClockChoice *choice);
 
 /* The event that @verdict, an enum helper_verdict, is logged as. */
 EventKind arrival_report_kind (guint32 verdict);

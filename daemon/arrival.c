@@ -2,15 +2,15 @@
 #include "arrival.h"
 
 #include "arrival-report.h"
-#include "error.h"
+#include "arrival-source.h"
 #include "event-log.h"
 #include "host-clock.h"
-#include "peer-session.h"
 
-#define RECONNECT_S 1
 /* Two clocks drift apart by 1 ppm and more: what the helper was told of theta may not grow old. */
 #define THETA_AGE_MAX_NS (5 * G_GINT64_CONSTANT (1000000000))
 #define NS_PER_SECOND    G_GUINT64_CONSTANT (1000000000)
+
+G_STATIC_ASSERT (CLOCK_BOUND_UNKNOWN_NS <= HELPER_THETA_MAX_NS);
 
 struct Arrival {
   const Settings *settings;
@@ -20,22 +20,22 @@ struct Arrival {
   const ArrivalCallbacks *callbacks;
   gpointer user_data;
 
-  SourceElement *source;
-  PeerSession *session; /* NULL before, and between attempts */
-  guint reconnect_id;
-  gboolean is_claimed; /* ever */
+  gboolean is_emulated; /* QEMU keeps its clocks itself: nothing is done or said about it */
+  ClockTerms terms;
+  char *policy;          /* of the terms, what the domain's own policy says; NULL without one */
+  ArrivalSource *source; /* NULL until the metadata named it */
+  gboolean is_claimed;   /* ever */
 
   GBytes *record;
   ArrivalStep failed_step;
   char *failed_reason;
   ArrivalFixup fixup;           /* what the helper was told, for the report */
   gint64 fixup_sent_ns;         /* CLOCK_MONOTONIC */
+  gboolean is_warned;           /* of the hosts' clocks being apart */
   struct helper_report *report; /* NULL until the helper spoke */
 };
 
-static void open_session (Arrival *arrival);
-
-/* the peer session */
+/* the source's daemon */
 
 static const char *
 get_label (const Arrival *arrival)
@@ -44,7 +44,7 @@ get_label (const Arrival *arrival)
 }
 
 static void
-on_session_record (PeerSession *session, GBytes *record, gpointer user_data)
+on_source_record (GBytes *record, gpointer user_data)
 {
   Arrival *arrival = user_data;
 
@@ -54,18 +54,21 @@ on_session_record (PeerSession *session, GBytes *record, gpointer user_data)
 }
 
 static void
-on_session_withdrawn (PeerSession *session, const char *reason, gpointer user_data)
+on_source_withdrawn (const char *reason, gpointer user_data)
 {
   Arrival *arrival = user_data;
 
   g_clear_pointer (&arrival->record, g_bytes_unref);
+  /* nothing was made of it: the final report must not speak of it */
+  if (arrival->report == NULL)
+    arrival_fixup_clear (&arrival->fixup);
   arrival->callbacks->withdrawn (reason, arrival->user_data);
 }
 
 /* A record that was there before the claim comes before any comparison of the clocks, and a guest
  * that is not migrated live arrives long after its record: theta may become known, and better. */
 static void
-on_session_compared (PeerSession *session, gpointer user_data)
+on_source_compared (gpointer user_data)
 {
   Arrival *arrival = user_data;
 
@@ -73,105 +76,39 @@ on_session_compared (PeerSession *session, gpointer user_data)
     arrival->callbacks->record (arrival->user_data);
 }
 
-static gboolean
-on_reconnect (gpointer user_data)
+static void
+on_source_lost (const GError *error, gpointer user_data)
 {
   Arrival *arrival = user_data;
 
-  arrival->reconnect_id = 0;
-  open_session (arrival);
-  return G_SOURCE_REMOVE;
-}
-
-static void
-close_session (Arrival *arrival)
-{
-  if (arrival->session == NULL)
-    return;
-  g_signal_handlers_disconnect_by_data (arrival->session, arrival);
-  peer_session_close (arrival->session);
-  g_clear_object (&arrival->session);
-}
-
-/* The source's daemon may be restarting: as long as the guest has not arrived it is worth trying
- * again. A wrong key or ticket will not become right, and is not tried again. */
-static void
-lose_session (Arrival *arrival, const GError *error)
-{
-  gboolean is_final = g_error_matches (error, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_WRONG_KEY) ||
-                      g_error_matches (error, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_NOT_AUTHORIZED);
-
-  close_session (arrival);
   /* with a record at hand the peer has done its part */
   if (arrival->record == NULL)
     arrival_fail (arrival, ARRIVAL_STEP_PEER, error->message);
-  if (!is_final)
-    arrival->reconnect_id = g_timeout_add_seconds (RECONNECT_S, on_reconnect, arrival);
 }
 
 static void
-on_session_closed (PeerSession *session, const GError *error, gpointer user_data)
+on_source_claimed (gpointer user_data)
 {
-  lose_session (user_data, error);
-}
-
-static void
-on_session_open (GObject *source, GAsyncResult *result, gpointer user_data)
-{
-  PeerSession *session = PEER_SESSION (source);
-  g_autoptr (GError) error = NULL;
   Arrival *arrival = user_data;
+  const SourceElement *element = arrival_source_get_element (arrival->source);
   EventEntry *entry;
 
-  if (!peer_session_open_finish (session, result, &error)) {
-    /* closed by us: the arrival may be gone */
-    if (!g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
-      lose_session (arrival, error);
-    return;
-  }
   arrival->is_claimed = TRUE;
   if (arrival->failed_step == ARRIVAL_STEP_PEER)
     arrival->failed_step = ARRIVAL_STEP_NONE; /* mended by a later attempt */
   entry = event_entry_new (EVENT_ARRIVAL_CLAIMED, arrival->uuid, arrival->name);
-  event_entry_add (entry, "CLOCKFERRY_PEER", arrival->source->address);
+  event_entry_add (entry, "CLOCKFERRY_PEER", element->address);
   event_entry_log (entry, "claimed %s from the daemon of its source, %s port %u",
-                   get_label (arrival), arrival->source->address, (guint) arrival->source->port);
+                   get_label (arrival), element->address, (guint) element->port);
 }
 
-static void
-open_session (Arrival *arrival)
-{
-  const PeerAnnouncement announcement = {
-    .address = arrival->source->address,
-    .port = arrival->source->port,
-    .pin = arrival->source->pin,
-    .domain = arrival->uuid,
-    .ticket = arrival->source->ticket,
-  };
-
-  arrival->session = peer_session_new (&announcement, arrival->authority);
-  g_signal_connect (arrival->session, "record", G_CALLBACK (on_session_record), arrival);
-  g_signal_connect (arrival->session, "withdrawn", G_CALLBACK (on_session_withdrawn), arrival);
-  g_signal_connect (arrival->session, "compared", G_CALLBACK (on_session_compared), arrival);
-  g_signal_connect (arrival->session, "closed", G_CALLBACK (on_session_closed), arrival);
-  peer_session_open_async (arrival->session, NULL, on_session_open, arrival);
-}
-
-/* Which theta to use, from what was measured and what both kernels say of their clocks. */
-static gboolean
-choose_theta (Arrival *arrival, ClockChoice *choice, GError **error)
-{
-  g_autoptr (GError) state_error = NULL;
-  HostClockState local = { 0 };
-  ClockEstimate estimate = { 0 };
-  gboolean is_measured;
-
-  is_measured = peer_session_get_estimate (arrival->session, &estimate);
-  if (!host_clock_read_state (&local, &state_error))
-    g_debug ("taking this host's clock for not synchronised: %s", state_error->message);
-  return clock_offset_choose (arrival->settings->host_clock, is_measured ? &estimate : NULL, &local,
-                              peer_session_get_remote_clock (arrival->session), choice, error);
-}
+static const ArrivalSourceCallbacks source_callbacks = {
+  .claimed = on_source_claimed,
+  .record = on_source_record,
+  .withdrawn = on_source_withdrawn,
+  .compared = on_source_compared,
+  .lost = on_source_lost,
+};
 
 /* arming the helper */
 
@@ -190,17 +127,29 @@ static gboolean
 send_fixup (Arrival *arrival, HelperLink *link, const ArrivalFixup *fixup, GError **error)
 {
   const struct clock_record *record = g_bytes_get_data (fixup->record, NULL);
-  guint64 max_advance_ns = arrival->settings->max_advance_s * NS_PER_SECOND;
+  guint64 max_advance_ns = arrival->terms.max_advance_s * NS_PER_SECOND;
   struct helper_fixup message = {
     .theta_ns = fixup->choice.theta_ns,
     .theta_bound_ns = fixup->choice.bound_ns,
     .deadline_monotonic_ns = (guint64) host_clock_monotonic_ns () + max_advance_ns,
     .max_advance_ns = max_advance_ns,
-    .mode = arrival->settings->mode == SETTINGS_MODE_OBSERVE ? HELPER_MODE_OBSERVE
-                                                             : HELPER_MODE_APPLY,
+    .mode = arrival->terms.mode == SETTINGS_MODE_OBSERVE ? HELPER_MODE_OBSERVE : HELPER_MODE_APPLY,
+    .flags = arrival->terms.advances_without_kvmclock ? HELPER_FIXUP_WITHOUT_PVCLOCK : 0,
   };
 
   return helper_link_send_fixup (link, &message, record, error);
+}
+
+/* Clocks that were to agree, and whose distance had to be measured instead. */
+static void
+warn_apart (Arrival *arrival, const ClockChoice *choice)
+{
+  const char *peer = arrival_source_get_element (arrival->source)->address;
+
+  if (choice->distrust == CLOCK_DISTRUST_NONE || arrival->is_warned)
+    return;
+  arrival->is_warned = TRUE;
+  arrival_report_log_apart (arrival->uuid, arrival->name, peer, choice);
 }
 
 /* Remember what the helper was told; a record is news, a better theta is not. */
@@ -219,6 +168,7 @@ keep_fixup (Arrival *arrival, const ArrivalFixup *fixup)
     return;
   entry = event_entry_new (EVENT_ARRIVAL_ARMED, arrival->uuid, arrival->name);
   arrival_report_add_fixup (entry, &arrival->fixup);
+  arrival_report_add_terms (entry, &arrival->terms, arrival->policy);
   event_entry_log (entry, "the helper of %s has a record to continue its clocks from",
                    get_label (arrival));
 }
@@ -314,6 +264,7 @@ arrival_new (const Settings *settings, PeerAuthority *authority, const char *uui
 
   arrival->settings = settings;
   arrival->authority = authority;
+  domain_policy_get_terms (NULL, settings, &arrival->terms);
   arrival->uuid = g_strdup (uuid);
   arrival->callbacks = callbacks;
   arrival->user_data = user_data;
@@ -323,13 +274,12 @@ arrival_new (const Settings *settings, PeerAuthority *authority, const char *uui
 void
 arrival_free (Arrival *arrival)
 {
-  close_session (arrival);
-  g_clear_handle_id (&arrival->reconnect_id, g_source_remove);
-  g_clear_pointer (&arrival->source, source_element_free);
+  g_clear_pointer (&arrival->source, arrival_source_free);
   g_clear_pointer (&arrival->record, g_bytes_unref);
   arrival_fixup_clear (&arrival->fixup);
   g_free (arrival->report);
   g_free (arrival->failed_reason);
+  g_free (arrival->policy);
   g_free (arrival->name);
   g_free (arrival->uuid);
   g_free (arrival);
@@ -360,6 +310,12 @@ arrival_claim (Arrival *arrival, const DomainInfo *info)
 {
   g_free (arrival->name);
   arrival->name = g_strdup (info->name);
+  arrival->is_emulated = !info->is_kvm;
+  if (arrival->is_emulated)
+    return;
+  domain_policy_get_terms (info->policy, arrival->settings, &arrival->terms);
+  if (info->policy != NULL)
+    arrival->policy = g_strdup (domain_policy_get_text (info->policy));
   event_entry_log (event_entry_new (EVENT_ARRIVAL_ANNOUNCED, arrival->uuid, arrival->name),
                    "%s is arriving", arrival->name);
   if (info->source == NULL) {
@@ -369,8 +325,8 @@ arrival_claim (Arrival *arrival, const DomainInfo *info)
                     : "no daemon at its source put its address into the metadata");
     return;
   }
-  arrival->source = source_element_copy (info->source);
-  open_session (arrival);
+  arrival->source = arrival_source_new (info->source, arrival->authority, arrival->uuid,
+                                        &source_callbacks, arrival);
 }
 
 void
@@ -385,8 +341,15 @@ arrival_arm (Arrival *arrival, HelperLink *link)
                     "the connection to the helper in its QEMU is gone");
     return;
   }
-  if (!choose_theta (arrival, &fixup.choice, &error)) {
+  if (!arrival_source_choose_theta (arrival->source, arrival->settings->host_clock, &fixup.choice,
+                                    &error)) {
     g_debug ("waiting for the first comparison of the clocks: %s", error->message);
+    return;
+  }
+  /* the helper would refuse it, and a refusal costs the link */
+  if (!clock_choice_is_credible (&fixup.choice)) {
+    arrival_fail (arrival, ARRIVAL_STEP_CLOCK_OFFSET,
+                  "the clocks of the two hosts are over a year apart");
     return;
   }
   if (!is_worth_sending (arrival, &fixup))
@@ -396,6 +359,7 @@ arrival_arm (Arrival *arrival, HelperLink *link)
     return;
   }
   keep_fixup (arrival, &fixup);
+  warn_apart (arrival, &fixup.choice);
 }
 
 void
@@ -411,12 +375,15 @@ arrival_conclude (Arrival *arrival, gboolean is_paused)
   guint32 verdict = arrival->report != NULL ? arrival->report->verdict : HELPER_VERDICT_STOCK;
   EventEntry *entry;
 
+  if (arrival->is_emulated)
+    return;
   if (is_paused && arrival->report == NULL) {
     log_paused (arrival);
     return;
   }
   entry = event_entry_new (arrival_report_kind (verdict), arrival->uuid, arrival->name);
   arrival_report_add_fixup (entry, &arrival->fixup);
+  arrival_report_add_terms (entry, &arrival->terms, arrival->policy);
   if (arrival->report != NULL)
     arrival_report_add_result (entry, arrival->report, &arrival->fixup);
   if (verdict == HELPER_VERDICT_STOCK)
@@ -428,6 +395,8 @@ arrival_conclude (Arrival *arrival, gboolean is_paused)
 void
 arrival_abandon (Arrival *arrival)
 {
+  if (arrival->is_emulated)
+    return;
   event_entry_log (event_entry_new (EVENT_ARRIVAL_ABANDONED, arrival->uuid, arrival->name),
                    "%s did not arrive: its migration failed or was cancelled", get_label (arrival));
 }

@@ -56,7 +56,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (Arrival, arrival_free)
  */
 void arrival_fail (Arrival *arrival, ArrivalStep step, const char *reason);
 
-/* What libvirt knows of the domain: name it in the log, and claim it at its source. */
+/*
+ * What libvirt knows of the domain: name it in the log, go by its policy, and claim it at its
+ * source. Of one that is not KVM nothing is said from here on.
+ */
 void arrival_claim (Arrival *arrival, const DomainInfo *info);
 
 /* Hand the newest record to the helper behind @link (may be NULL: it is missing). */

@@ -14,6 +14,16 @@ static const char *const mode_names[] = {
 
 G_STATIC_ASSERT (G_N_ELEMENTS (mode_names) == HOST_CLOCK_MEASURE + 1);
 
+static const char *const distrust_names[] = {
+  [CLOCK_DISTRUST_NONE] = NULL,
+  [CLOCK_DISTRUST_SOURCE_UNSYNCHRONISED] = "source-unsynchronised",
+  [CLOCK_DISTRUST_DESTINATION_UNSYNCHRONISED] = "destination-unsynchronised",
+  [CLOCK_DISTRUST_BOTH_UNSYNCHRONISED] = "both-unsynchronised",
+  [CLOCK_DISTRUST_APART] = "apart",
+};
+
+G_STATIC_ASSERT (G_N_ELEMENTS (distrust_names) == CLOCK_DISTRUST_APART + 1);
+
 /* internal methods */
 
 /* What two clocks drift apart in @age_ns at most, rounded up. */
@@ -33,7 +43,40 @@ distance_ns (int64_t a_ns, int64_t b_ns)
   return a_ns > b_ns ? (uint64_t) a_ns - (uint64_t) b_ns : (uint64_t) b_ns - (uint64_t) a_ns;
 }
 
+static ClockDistrust
+judge_clocks (const ClockEstimate *estimate, const HostClockState *local,
+              const HostClockState *remote)
+{
+  if (!local->synchronised && !remote->synchronised)
+    return CLOCK_DISTRUST_BOTH_UNSYNCHRONISED;
+  if (!local->synchronised)
+    return CLOCK_DISTRUST_DESTINATION_UNSYNCHRONISED;
+  if (!remote->synchronised)
+    return CLOCK_DISTRUST_SOURCE_UNSYNCHRONISED;
+  return distance_ns (estimate->theta_ns, 0) > estimate->bound_ns ? CLOCK_DISTRUST_APART
+                                                                  : CLOCK_DISTRUST_NONE;
+}
+
+/* How far apart two clocks can be that nobody has compared. */
+static uint64_t
+bound_by_kernels_ns (const HostClockState *local, const HostClockState *remote)
+{
+  if (!local->synchronised || !remote->synchronised)
+    return CLOCK_BOUND_UNKNOWN_NS;
+  /* what the peer's kernel said has aged since, ours has not */
+  return (local->max_error_us + remote->max_error_us) * 1000 +
+         (uint64_t) drift_ns (CLOCK_STATE_AGE_MAX_NS);
+}
+
 /* public methods */
+
+const char *
+clock_distrust_name (ClockDistrust distrust)
+{
+  g_return_val_if_fail (distrust < G_N_ELEMENTS (distrust_names), "unknown");
+
+  return distrust_names[distrust];
+}
 
 const char *
 host_clock_mode_name (HostClockMode mode)
@@ -123,8 +166,6 @@ bool
 clock_offset_choose (HostClockMode mode, const ClockEstimate *estimate, const HostClockState *local,
                      const HostClockState *remote, ClockChoice *choice, GError **error)
 {
-  bool trusted;
-
   g_return_val_if_fail (error == NULL || *error == NULL, false);
 
   if (estimate == NULL && mode != HOST_CLOCK_TRUST) {
@@ -135,14 +176,20 @@ clock_offset_choose (HostClockMode mode, const ClockEstimate *estimate, const Ho
     return false;
   }
 
-  trusted = mode == HOST_CLOCK_TRUST ||
-            (mode == HOST_CLOCK_AUTO && local->synchronised && remote->synchronised &&
-             distance_ns (estimate->theta_ns, 0) <= estimate->bound_ns);
-  choice->measured = !trusted;
-  choice->theta_ns = trusted ? 0 : estimate->theta_ns;
+  choice->distrust = mode == HOST_CLOCK_AUTO ? judge_clocks (estimate, local, remote)
+                                             : CLOCK_DISTRUST_NONE;
+  choice->measured = mode == HOST_CLOCK_MEASURE || choice->distrust != CLOCK_DISTRUST_NONE;
+  choice->theta_ns = choice->measured ? estimate->theta_ns : 0;
   if (estimate != NULL)
     choice->bound_ns = estimate->bound_ns + distance_ns (estimate->theta_ns, choice->theta_ns);
   else
-    choice->bound_ns = (local->max_error_us + remote->max_error_us) * 1000;
+    choice->bound_ns = bound_by_kernels_ns (local, remote);
   return true;
+}
+
+bool
+clock_choice_is_credible (const ClockChoice *choice)
+{
+  return distance_ns (choice->theta_ns, 0) <= CLOCK_BOUND_UNKNOWN_NS &&
+         choice->bound_ns <= CLOCK_BOUND_UNKNOWN_NS;
 }

@@ -56,11 +56,39 @@ typedef enum {
   HOST_CLOCK_MEASURE,
 } HostClockMode;
 
+/* Why HOST_CLOCK_AUTO does not take the clocks of two hosts for one. */
+typedef enum {
+  CLOCK_DISTRUST_NONE,                  /* it does, or the mode did not ask */
+  CLOCK_DISTRUST_SOURCE_UNSYNCHRONISED, /* says its kernel */
+  CLOCK_DISTRUST_DESTINATION_UNSYNCHRONISED,
+  CLOCK_DISTRUST_BOTH_UNSYNCHRONISED,
+  CLOCK_DISTRUST_APART, /* both kernels say otherwise, but the measurement leaves no room for 0 */
+} ClockDistrust;
+
 typedef struct {
   int64_t theta_ns;
-  uint64_t bound_ns; /* the true theta is within this of theta_ns, whichever was used */
+  uint64_t bound_ns; /* the true theta was within this of theta_ns at the time of the choice,
+                        whichever was used; CLOCK_BOUND_UNKNOWN_NS: nobody knows */
   bool measured;     /* false: trusted, theta_ns is 0 */
+  ClockDistrust distrust;
 } ClockChoice;
+
+/*
+ * A bound that stands for "anything". When HOST_CLOCK_TRUST has to do without a measurement, the
+ * kernels' maximum errors bound the distance of each clock from true time, and their sum bounds
+ * theta; but a kernel that does not call its clock synchronised promises nothing.
+ */
+#define CLOCK_BOUND_UNKNOWN_NS (365ll * 24 * 3600 * 1000000000)
+/* How old a peer's HostClockState may be while there is no comparison: a session opens within 5 s,
+ * and ends when its first comparison takes longer than 5 s. */
+#define CLOCK_STATE_AGE_MAX_NS (10ll * 1000000000)
+
+/* Whether the hosts' clocks are known to be less than a year apart, or trusted to be: more is not
+ * credible, and no fix-up may have it. */
+bool clock_choice_is_credible (const ClockChoice *choice);
+
+/* "apart" for instance; a constant, and NULL for CLOCK_DISTRUST_NONE. */
+const char *clock_distrust_name (ClockDistrust distrust);
 
 /* "auto", "trust" or "measure"; a constant. */
 const char *host_clock_mode_name (HostClockMode mode);
@@ -82,9 +110,12 @@ bool clock_offset_get (const ClockOffset *self, const HostClockReading *now,
                        ClockEstimate *estimate);
 
 /*
- * Decide which theta a fix-up uses. @estimate may be NULL when nothing was measured; then only
- * HOST_CLOCK_TRUST has an answer, with the kernels' own error estimates as the bound. In the mode
- * "auto", @choice->measured calls for a warning: the hosts' clocks cannot be shown to agree.
+ * Decide which theta a fix-up uses on the destination, whose clock is @local. @estimate may be NULL
+ * when nothing was measured; then only HOST_CLOCK_TRUST has an answer.
+ *
+ * The bound holds for theta as it is used: a theta that is taken as 0 although the estimate says
+ * otherwise is that much further from the truth. Without an estimate see CLOCK_BOUND_UNKNOWN_NS.
+ * @choice->distrust calls for a warning: the hosts' clocks were to be taken for one, and cannot be.
  *
  * Fails with CLOCKFERRY_ERROR_FAILED when a measurement is needed and there is none.
  */

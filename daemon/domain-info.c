@@ -152,6 +152,8 @@ domain_info_free (DomainInfo *info)
   g_free (info->uuid);
   g_clear_pointer (&info->source, source_element_free);
   g_free (info->source_problem);
+  g_clear_pointer (&info->policy, domain_policy_free);
+  g_free (info->policy_problem);
   g_free (info);
 }
 
@@ -190,5 +192,7 @@ domain_info_parse (const char *xml, GError **error)
   source = metadata != NULL ? find_child (metadata, "source", CLOCKFERRY_DOMAIN_NS) : NULL;
   if (source != NULL)
     info->source = parse_source_element (source, &info->source_problem);
+  if (metadata != NULL)
+    info->policy = domain_policy_parse (metadata, &info->policy_problem);
   return g_steal_pointer (&info);
 }

@@ -10,6 +10,8 @@
 
 #include <gio/gio.h>
 
+#include "domain-policy.h"
+
 /* Where the source daemon listens, how to know it, and the secret that claims this domain. */
 typedef struct {
   char *address; /* host name or IP address */
@@ -36,6 +38,8 @@ typedef struct {
   gboolean is_kvm;
   SourceElement *source; /* NULL: none, or not a valid one */
   char *source_problem;  /* why an element that is there was not valid, or NULL */
+  DomainPolicy *policy;  /* NULL: none, or not a valid one */
+  char *policy_problem;  /* as with source_problem */
 } DomainInfo;
 
 void domain_info_free (DomainInfo *info);
@@ -43,6 +47,6 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (DomainInfo, domain_info_free)
 
 /*
  * Read domain XML as libvirt formats it. NULL with CLOCKFERRY_ERROR_INVALID_XML when it is not a
- * <domain> with a name and a UUID. A bad source element is not an error: see source_problem.
+ * <domain> with a name and a UUID. A bad element in the metadata is not an error: see the problems.
  */
 DomainInfo *domain_info_parse (const char *xml, GError **error) G_GNUC_WARN_UNUSED_RESULT;

@@ -17,6 +17,7 @@ typedef enum {
   EVENT_LIBVIRT_LOST,
   EVENT_DOMAIN_READY,     /* the next migration of this domain will be followed */
   EVENT_DOMAIN_NOT_READY, /* it will not, and why */
+  EVENT_POLICY_IGNORED,   /* what its metadata says of its clocks is not valid */
   EVENT_HELPER_LOST,
   EVENT_PEER_REFUSED, /* a client was turned away */
   EVENT_DEPARTURE_CLAIMED,
@@ -27,6 +28,7 @@ typedef enum {
   EVENT_ARRIVAL_CLAIMED,     /* the source's daemon accepted the ticket */
   EVENT_ARRIVAL_STEP_FAILED, /* the guest will resume as stock QEMU has it, unless mended */
   EVENT_ARRIVAL_ARMED,
+  EVENT_CLOCKS_APART, /* of the two hosts, so that their distance had to be measured */
   EVENT_ARRIVAL_ABANDONED,
   EVENT_MIGRATION_FIXED, /* the final report: both clocks */
   EVENT_MIGRATION_KVMCLOCK_ONLY,

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "guest.h"
 
+#include <libvirt/libvirt.h>
+
 #include "adoption.h"
 #include "arrival.h"
 #include "domain-info.h"
@@ -18,8 +20,11 @@
 struct Guest {
   const HostContext *host;
   char *uuid;
-  char *name; /* NULL until libvirt told */
-  int id;     /* libvirt's number of it */
+  char *name;           /* NULL until libvirt told */
+  int id;               /* libvirt's number of it, -1 until it told */
+  gboolean is_emulated; /* not KVM: QEMU keeps its clocks itself */
+  gboolean is_found;    /* running, when libvirt listed its domains: no event told how it began */
+  char *policy_problem; /* what was said of its policy, NULL while nothing is wrong with it */
   MigrationPhase phase;
 
   Adoption *adoption;        /* idle unless it lives here */
@@ -66,8 +71,7 @@ static void
 on_helper_closed (const GError *error, gpointer user_data)
 {
   Guest *guest = user_data;
-  gboolean is_at_home = guest->phase == MIGRATION_PHASE_RUNNING ||
-                        guest->phase == MIGRATION_PHASE_PAUSED_OUT;
+  gboolean is_at_home = migration_phase_is_at_home (guest->phase);
   gboolean is_hang_up = g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CLOSED);
 
   g_clear_pointer (&guest->link, helper_link_free);
@@ -95,22 +99,51 @@ open_link (Guest *guest, GError **error)
   return guest->link != NULL;
 }
 
+/* Said where the domain lives already, while it can be mended in peace, and once where it arrives. */
+static void
+note_policy (Guest *guest, const DomainInfo *info)
+{
+  EventEntry *entry;
+
+  if (g_strcmp0 (guest->policy_problem, info->policy_problem) == 0)
+    return;
+  g_free (guest->policy_problem);
+  guest->policy_problem = g_strdup (info->policy_problem);
+  if (info->policy_problem == NULL)
+    return;
+  entry = event_entry_new (EVENT_POLICY_IGNORED, guest->uuid, guest->name);
+  event_entry_add (entry, "CLOCKFERRY_REASON", info->policy_problem);
+  event_entry_log (entry, "the clock policy in the metadata of %s is ignored: %s", guest->name,
+                   info->policy_problem);
+}
+
 static void
 take_info (Guest *guest, const DomainInfo *info)
 {
   g_free (guest->name);
   guest->name = g_strdup (info->name);
   guest->id = info->id;
+  guest->is_emulated = !info->is_kvm;
+  if (info->is_kvm)
+    note_policy (guest, info);
 }
 
-/* Calls about an earlier life of the domain are of no use any more. */
+/* That life of the domain here is over: what is known belongs to a QEMU that is gone. */
 static void
-restart_calls (Guest *guest)
+forget (Guest *guest)
 {
   adoption_forget (guest->adoption);
   g_cancellable_cancel (guest->cancellable);
   g_object_unref (guest->cancellable);
   guest->cancellable = g_cancellable_new ();
+  peer_listener_release (guest->host->listener, guest->uuid);
+  g_clear_pointer (&guest->link, helper_link_free);
+  g_clear_pointer (&guest->record, g_bytes_unref);
+  g_clear_pointer (&guest->arrival, arrival_free);
+  g_clear_pointer (&guest->policy_problem, g_free);
+  guest->id = -1;
+  guest->is_emulated = FALSE;
+  guest->is_found = FALSE;
 }
 
 /* adopting */
@@ -132,8 +165,9 @@ on_paused_by_migration (gpointer user_data)
 {
   Guest *guest = user_data;
 
-  /* a domain that is leaving is paused by that as well, but then SUSPENDED said so */
-  if (guest->phase != MIGRATION_PHASE_RUNNING)
+  /* A domain that is leaving is paused by that as well, but then SUSPENDED said so; and libvirt says
+   * the same of one that is being restored, but then STARTED was not of a migration. */
+  if (guest->phase != MIGRATION_PHASE_RUNNING || !guest->is_found)
     return FALSE;
   guest_input (guest, MIGRATION_INPUT_STARTED_MIGRATED); /* the event was before our time */
   return TRUE;
@@ -161,6 +195,8 @@ conclude_departure (Guest *guest)
   const char *reason = NULL;
   EventEntry *entry;
 
+  if (guest->is_emulated)
+    return;
   if (guest->link == NULL && guest->record == NULL)
     reason = "no helper in its QEMU here, so there was no record";
   else if (guest->record == NULL)
@@ -180,6 +216,8 @@ conclude_departure (Guest *guest)
 static void
 roll_back (Guest *guest)
 {
+  if (guest->is_emulated)
+    return;
   peer_listener_withdraw (guest->host->listener, guest->uuid, "rolled-back");
   event_entry_log (event_entry_new (EVENT_DEPARTURE_ROLLED_BACK, guest->uuid, guest->name),
                    "%s stays: its migration was rolled back, and its record is void",
@@ -221,6 +259,8 @@ on_arriving_xml (GObject *source, GAsyncResult *result, gpointer user_data)
   }
   take_info (guest, info);
   arrival_claim (guest->arrival, info);
+  if (guest->is_emulated)
+    return;
   if (!open_link (guest, &error) ||
       !helper_link_send_incoming (
         guest->link, (guint64) (host_clock_monotonic_ns () + INCOMING_DEADLINE_NS), &error))
@@ -230,14 +270,60 @@ on_arriving_xml (GObject *source, GAsyncResult *result, gpointer user_data)
 static void
 announce (Guest *guest)
 {
-  restart_calls (guest);
-  g_clear_pointer (&guest->link, helper_link_free);
-  g_clear_pointer (&guest->record, g_bytes_unref);
-  g_clear_pointer (&guest->arrival, arrival_free);
+  forget (guest);
   guest->arrival = arrival_new (guest->host->settings, guest->host->authority, guest->uuid,
                                 &arrival_callbacks, guest);
   libvirt_get_xml_async (guest->host->bus, guest->host->driver_path, guest->uuid,
                          guest->cancellable, on_arriving_xml, guest);
+}
+
+static void
+on_looked_state (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  Guest *guest = user_data;
+  g_autoptr (GError) error = NULL;
+  LibvirtDomainState state = { 0 };
+
+  if (!libvirt_get_state_finish (G_DBUS_CONNECTION (source), result, &state, &error)) {
+    g_debug ("what became of the arriving domain is not known: %s", error->message);
+    return;
+  }
+  if (guest->arrival == NULL)
+    return;
+  if (state.state == VIR_DOMAIN_RUNNING)
+    guest_input (guest, MIGRATION_INPUT_RESUMED_MIGRATED);
+  else if (state.state == VIR_DOMAIN_PAUSED && state.reason != VIR_DOMAIN_PAUSED_MIGRATION)
+    guest_input (guest, MIGRATION_INPUT_PAUSED);
+}
+
+static void
+on_looked_xml (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  Guest *guest = user_data;
+  g_autoptr (GError) error = NULL;
+  g_autofree char *xml = libvirt_get_xml_finish (G_DBUS_CONNECTION (source), result, &error);
+  g_autoptr (DomainInfo) info = xml != NULL ? domain_info_parse (xml, &error) : NULL;
+
+  if (info == NULL) {
+    g_debug ("what became of the arriving domain is not known: %s", error->message);
+    return;
+  }
+  if (guest->arrival == NULL)
+    return;
+  /* libvirt numbers its QEMUs as it starts them */
+  if (info->id != guest->id)
+    guest_input (guest, MIGRATION_INPUT_OTHER_QEMU);
+  else
+    libvirt_get_state_async (guest->host->bus, guest->host->driver_path, guest->uuid,
+                             guest->cancellable, on_looked_state, guest);
+}
+
+/* Events may have been lost: is it the QEMU that was announced, and still on its way? */
+static void
+look (Guest *guest)
+{
+  libvirt_get_xml_async (guest->host->bus, guest->host->driver_path, guest->uuid,
+                         guest->cancellable, on_looked_xml, guest);
 }
 
 static void
@@ -255,21 +341,12 @@ static void
 drain_helper (Guest *guest, MigrationInput input)
 {
   gboolean ends_migration = input == MIGRATION_INPUT_RESUMED_MIGRATED ||
+                            input == MIGRATION_INPUT_RESUMED_POSTCOPY ||
                             input == MIGRATION_INPUT_RESUMED || input == MIGRATION_INPUT_PAUSED ||
                             input == MIGRATION_INPUT_STOPPED_MIGRATED;
 
   if (ends_migration && guest->link != NULL)
     helper_link_drain (guest->link);
-}
-
-static void
-forget (Guest *guest)
-{
-  restart_calls (guest);
-  peer_listener_release (guest->host->listener, guest->uuid);
-  g_clear_pointer (&guest->link, helper_link_free);
-  g_clear_pointer (&guest->record, g_bytes_unref);
-  g_clear_pointer (&guest->arrival, arrival_free);
 }
 
 static void
@@ -290,8 +367,6 @@ perform (Guest *guest, guint actions, MigrationInput input)
   if (actions & MIGRATION_ACTION_CONCLUDE_DEPARTURE)
     conclude_departure (guest);
   /* destination */
-  if (actions & MIGRATION_ACTION_ANNOUNCE)
-    announce (guest);
   if (actions & MIGRATION_ACTION_ARM)
     arrival_arm (guest->arrival, guest->link);
   if (actions & MIGRATION_ACTION_DISARM)
@@ -306,6 +381,10 @@ perform (Guest *guest, guint actions, MigrationInput input)
     arrival_abandon (guest->arrival);
     g_clear_pointer (&guest->arrival, arrival_free);
   }
+  if (actions & MIGRATION_ACTION_ANNOUNCE)
+    announce (guest);
+  if (actions & MIGRATION_ACTION_LOOK)
+    look (guest);
   /* both */
   if (actions & MIGRATION_ACTION_ADOPT)
     adoption_start (guest->adoption, guest->name);
@@ -346,6 +425,10 @@ guest_input (Guest *guest, MigrationInput input)
   guint actions = 0;
 
   drain_helper (guest, input);
+  if (input == MIGRATION_INPUT_LISTED && guest->phase == MIGRATION_PHASE_ABSENT)
+    guest->is_found = TRUE;
+  else if (input == MIGRATION_INPUT_STARTED)
+    guest->is_found = FALSE;
   guest->phase = migration_phase_step (guest->phase, input, &actions);
   perform (guest, actions, input);
 }

@@ -23,6 +23,7 @@ struct LibvirtWatch {
   char *owner; /* unique name behind org.libvirt; NULL while there is none */
   guint name_watch_id;
   guint event_subscription_id;
+  guint metadata_subscription_id;
   guint job_subscription_id;
 
   GCancellable *cancellable;
@@ -181,6 +182,25 @@ on_domain_event (GDBusConnection *bus, const char *sender, const char *path, con
     watch->callbacks->event (uuid, event, detail, watch->user_data);
 }
 
+/* In contrast to DomainEvent it comes from the domain's own path, of whatever driver. */
+static void
+on_metadata_change (GDBusConnection *bus, const char *sender, const char *path, const char *iface,
+                    const char *member, GVariant *parameters, gpointer user_data)
+{
+  LibvirtWatch *watch = user_data;
+  g_autofree char *uuid = NULL;
+  const char *uri;
+
+  if (watch->callbacks->metadata == NULL || g_strcmp0 (sender, watch->owner) != 0 ||
+      !g_str_has_prefix (path, watch->driver_path) ||
+      !g_variant_is_of_type (parameters, G_VARIANT_TYPE ("(is)")))
+    return;
+  g_variant_get (parameters, "(i&s)", NULL, &uri);
+  uuid = libvirt_watch_parse_path (path);
+  if (uuid != NULL)
+    watch->callbacks->metadata (uuid, uri, watch->user_data);
+}
+
 static void
 on_unit_state (GObject *source, GAsyncResult *result, gpointer user_data)
 {
@@ -273,6 +293,9 @@ libvirt_watch_new (GDBusConnection *bus, const char *driver_path,
   watch->event_subscription_id = g_dbus_connection_signal_subscribe (
     bus, LIBVIRT_BUS_NAME, LIBVIRT_CONNECT_IFACE, "DomainEvent", driver_path, NULL,
     G_DBUS_SIGNAL_FLAGS_NONE, on_domain_event, watch, NULL);
+  watch->metadata_subscription_id = g_dbus_connection_signal_subscribe (
+    bus, LIBVIRT_BUS_NAME, LIBVIRT_DOMAIN_IFACE, "MetadataChange", NULL, NULL,
+    G_DBUS_SIGNAL_FLAGS_NONE, on_metadata_change, watch, NULL);
   subscribe_jobs (watch);
   watch->name_watch_id =
     g_bus_watch_name_on_connection (bus, LIBVIRT_BUS_NAME, G_BUS_NAME_WATCHER_FLAGS_NONE,
@@ -287,6 +310,7 @@ libvirt_watch_free (LibvirtWatch *watch)
   g_cancellable_cancel (watch->cancellable);
   g_bus_unwatch_name (watch->name_watch_id);
   g_dbus_connection_signal_unsubscribe (watch->bus, watch->event_subscription_id);
+  g_dbus_connection_signal_unsubscribe (watch->bus, watch->metadata_subscription_id);
   g_dbus_connection_signal_unsubscribe (watch->bus, watch->job_subscription_id);
   g_clear_handle_id (&watch->retry_id, g_source_remove);
   g_clear_object (&watch->cancellable);

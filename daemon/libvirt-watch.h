@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * libvirt-watch - lifecycle events from libvirt-dbus, and knowing when they stopped coming
+ * libvirt-watch - events of domains from libvirt-dbus, and knowing when they stopped coming
  *
  * libvirt-dbus emits nothing until a client calls a method, and nothing again after libvirtd was
  * restarted, until the next call; its name on the bus does not change then. So the watch subscribes,
@@ -24,6 +24,9 @@ typedef struct {
   void (*listed) (GPtrArray *uuids, gpointer user_data);
   /* virDomainEventType and its detail of the domain @uuid. Unknown numbers are passed on. */
   void (*event) (const char *uuid, int event, int detail, gpointer user_data);
+  /* Somebody changed the element of the namespace @uri in the metadata of the domain @uuid, which need
+   * not be running. May be NULL. */
+  void (*metadata) (const char *uuid, const char *uri, gpointer user_data);
   /* libvirt cannot be reached, or no longer; tried again until it can. Once per loss. */
   void (*lost) (const GError *error, gpointer user_data);
 } LibvirtWatchCallbacks;

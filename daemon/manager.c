@@ -81,6 +81,14 @@ on_event (const char *uuid, int event, int detail, gpointer user_data)
   input (manager, uuid, migration_input_from_event (event, detail));
 }
 
+/* Our own element changes by our own doing. */
+static void
+on_metadata (const char *uuid, const char *uri, gpointer user_data)
+{
+  if (g_str_equal (uri, CLOCKFERRY_POLICY_NS))
+    input (user_data, uuid, MIGRATION_INPUT_POLICY_CHANGED);
+}
+
 static void
 on_lost (const GError *error, gpointer user_data)
 {
@@ -93,6 +101,7 @@ static const LibvirtWatchCallbacks watch_callbacks = {
   .listing = on_listing,
   .listed = on_listed,
   .event = on_event,
+  .metadata = on_metadata,
   .lost = on_lost,
 };
 

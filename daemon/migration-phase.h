@@ -15,6 +15,7 @@
 typedef enum {
   MIGRATION_PHASE_ABSENT,     /* does not run here, as far as is known */
   MIGRATION_PHASE_RUNNING,    /* lives here; may be leaving without our knowing */
+  MIGRATION_PHASE_PAUSED,     /* stands still here, and not by a migration as far as libvirt says */
   MIGRATION_PHASE_PAUSED_OUT, /* vCPUs stopped during an outgoing job: not yet a commitment */
   MIGRATION_PHASE_INCOMING,   /* on its way here; no record yet */
   MIGRATION_PHASE_ARMED,      /* the helper here has a fix-up */
@@ -31,10 +32,13 @@ typedef enum {
   MIGRATION_INPUT_STARTED_MIGRATED, /* end of Prepare on the destination */
   MIGRATION_INPUT_PAUSED_MIGRATED,  /* vCPUs stopped during an outgoing job */
   MIGRATION_INPUT_PAUSED,
-  MIGRATION_INPUT_RESUMED_MIGRATED,
+  MIGRATION_INPUT_RESUMED_MIGRATED, /* it arrived, or stays: on the source, a migration failed */
+  MIGRATION_INPUT_RESUMED_POSTCOPY, /* it runs here, and its memory is still on the way */
   MIGRATION_INPUT_RESUMED,
   MIGRATION_INPUT_STOPPED_MIGRATED,
   MIGRATION_INPUT_STOPPED,
+  MIGRATION_INPUT_POLICY_CHANGED, /* the operator's, in the metadata */
+  MIGRATION_INPUT_OTHER_QEMU,     /* what arrives is not what was announced; an answer to LOOK */
   /* from the helper of this host's QEMU */
   MIGRATION_INPUT_LOCAL_RECORD,
   MIGRATION_INPUT_REPORT,
@@ -62,13 +66,17 @@ typedef enum {
   MIGRATION_ACTION_KEEP_REPORT = 1 << 10,
   MIGRATION_ACTION_CONCLUDE_ARRIVAL = 1 << 11,
   MIGRATION_ACTION_ABANDON_ARRIVAL = 1 << 12,
+  MIGRATION_ACTION_LOOK = 1 << 13, /* ask libvirt whether it still is on its way */
 } MigrationAction;
 
 /* What virDomainEventType @event with @detail means (include/libvirt/libvirt-domain.h). */
 MigrationInput migration_input_from_event (int event, int detail);
 
 /* The phase after @input in @phase; *@actions is what has to be done: of the source first, of the
- * destination next, ADOPT and FORGET last. */
+ * destination next, the end of one arrival before the ANNOUNCE of another, ADOPT and FORGET last. */
 MigrationPhase migration_phase_step (MigrationPhase phase, MigrationInput input, guint *actions);
+
+/* Whether the domain lives here, running or not; else it is absent or on its way here. */
+gboolean migration_phase_is_at_home (MigrationPhase phase);
 
 const char *migration_phase_name (MigrationPhase phase);

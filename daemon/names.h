@@ -12,6 +12,9 @@
 #define CLOCKFERRY_DOMAIN_NS     "https://clockferry.org/domain/1"
 #define CLOCKFERRY_DOMAIN_PREFIX "clockferry"
 
+/* of what an operator puts there: libvirt keeps one element of a namespace in the metadata */
+#define CLOCKFERRY_POLICY_NS "https://clockferry.org/policy/1"
+
 #define LIBVIRT_BUS_NAME      "org.libvirt"
 #define LIBVIRT_QEMU_PATH     "/org/libvirt/QEMU"
 #define LIBVIRT_CONNECT_IFACE "org.libvirt.Connect"

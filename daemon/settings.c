@@ -11,6 +11,11 @@
 /* Of host names, of addresses, and of patterns for them. */
 #define PEER_CHARACTERS G_CSET_A_2_Z G_CSET_a_2_z G_CSET_DIGITS "-._:*?"
 
+static const char *const mode_names[] = {
+  [SETTINGS_MODE_APPLY] = "apply",
+  [SETTINGS_MODE_OBSERVE] = "observe",
+};
+
 typedef gboolean (*SettingParser) (Settings *settings, const char *value);
 
 typedef struct {
@@ -71,13 +76,7 @@ parse_host_clock (Settings *settings, const char *value)
 static gboolean
 parse_mode (Settings *settings, const char *value)
 {
-  if (g_str_equal (value, "apply"))
-    settings->mode = SETTINGS_MODE_APPLY;
-  else if (g_str_equal (value, "observe"))
-    settings->mode = SETTINGS_MODE_OBSERVE;
-  else
-    return FALSE;
-  return TRUE;
+  return settings_mode_parse (value, &settings->mode);
 }
 
 static gboolean
@@ -148,7 +147,8 @@ static const Setting settings_known[] = {
   { "Port", parse_port, "a number from 1 to 65535" },
   { "HostClock", parse_host_clock, "one of auto, trust, measure" },
   { "Mode", parse_mode, "one of apply, observe" },
-  { "MaxAdvanceSec", parse_max_advance, "a number of seconds from 1 to 400" },
+  { "MaxAdvanceSec", parse_max_advance,
+    "a number of seconds from 1 to " G_STRINGIFY (SETTINGS_MAX_ADVANCE_LIMIT_S) },
   { "CertificateAuthority", parse_certificate_authority, "an absolute path" },
   { "Certificate", parse_certificate, "an absolute path" },
   { "PrivateKey", parse_private_key, "an absolute path" },
@@ -320,6 +320,25 @@ list_drop_ins (const char *directory, GError **error)
 }
 
 /* public functions */
+
+const char *
+settings_mode_name (SettingsMode mode)
+{
+  g_return_val_if_fail ((guint) mode < G_N_ELEMENTS (mode_names), "unknown");
+  return mode_names[mode];
+}
+
+gboolean
+settings_mode_parse (const char *name, SettingsMode *mode)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (mode_names); i++) {
+    if (g_str_equal (name, mode_names[i])) {
+      *mode = (SettingsMode) i;
+      return TRUE;
+    }
+  }
+  return FALSE;
+}
 
 void
 settings_free (Settings *settings)

@@ -18,6 +18,12 @@ typedef enum {
   SETTINGS_MODE_OBSERVE,
 } SettingsMode;
 
+/* "apply" or "observe"; a constant. */
+const char *settings_mode_name (SettingsMode mode);
+
+/* Find the mode called @name, exactly as settings_mode_name() spells it. */
+gboolean settings_mode_parse (const char *name, SettingsMode *mode);
+
 typedef struct {
   char *address;        /* Address=: what peers are told to connect to; NULL: this host's name */
   char *listen_address; /* ListenAddress=: NULL for every address */

@@ -25,6 +25,7 @@
 
 /* a state and its reason */
 #define STATE_RUNNING          1, 1
+#define STATE_PAUSED_BY_USER   3, 1
 #define STATE_PAUSED_MIGRATION 3, 2
 
 /* numbers that no VM of the machine under test has, since the daemon looks into its real folders */

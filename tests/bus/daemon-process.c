@@ -103,7 +103,7 @@ daemon_process_wait (DaemonProcess *daemon)
 guint
 daemon_process_count (DaemonProcess *daemon, const char *event, const char *text)
 {
-  g_autofree char *prefix = g_strconcat (event, ": ", NULL);
+  g_autofree char *prefix = event != NULL ? g_strconcat (event, ": ", NULL) : g_strdup ("");
   guint count = 0;
 
   for (guint i = 0; i < daemon->lines->len; i++) {

@@ -24,7 +24,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (DaemonProcess, daemon_process_stop)
 /* Wait for its own end instead; it must not be by a signal. Returns its exit status. */
 int daemon_process_wait (DaemonProcess *daemon);
 
-/* How many lines of @event so far contain @text; NULL for any. */
+/* How many lines of @event so far contain @text; either may be NULL for any. */
 guint daemon_process_count (DaemonProcess *daemon, const char *event, const char *text);
 
 /* A TCP port of 127.0.0.1 that nobody uses. */

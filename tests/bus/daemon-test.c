@@ -159,6 +159,37 @@ test_emulated_domain (Fixture *fixture, gconstpointer data)
   g_assert_cmpuint (count (fixture, "domain-not-ready", "DOMAIN=" WEB), ==, 0);
 }
 
+/* The same on its way: no report may claim anything for it, not even at the source. */
+static void
+test_emulated_migrations (Fixture *fixture, gconstpointer data)
+{
+  StandInLibvirt *libvirt = fixture->host->libvirt;
+
+  stand_in_libvirt_add_domain (libvirt, WEB, "web", ID_OF (1));
+  stand_in_libvirt_set_type (libvirt, WEB, "qemu");
+  stand_in_libvirt_set_policy (libvirt, WEB,
+                               "<p:policy xmlns:p='" CLOCKFERRY_POLICY_NS "' mode='bad'/>");
+  stand_in_libvirt_set_state (libvirt, WEB, STATE_PAUSED_MIGRATION);
+  emit (fixture, WEB, STARTED_MIGRATED);
+  WAIT_UNTIL (stand_in_libvirt_count (libvirt, "GetXMLDesc", WEB) == 1);
+  bus_host_boot_and_wait (fixture->host, MAIL, "mail", ID_OF (2));
+  stand_in_libvirt_set_state (libvirt, WEB, STATE_RUNNING);
+  emit (fixture, WEB, RESUMED_MIGRATED);
+  WAIT_UNTIL (stand_in_libvirt_count (libvirt, "GetXMLDesc", WEB) == 2);
+  emit (fixture, WEB, SUSPENDED_MIGRATED);
+  emit (fixture, WEB, RESUMED_MIGRATED);
+  emit (fixture, WEB, SUSPENDED_MIGRATED);
+  emit (fixture, WEB, STOPPED_MIGRATED);
+  emit (fixture, WEB, STARTED_MIGRATED);
+  WAIT_UNTIL (stand_in_libvirt_count (libvirt, "GetXMLDesc", WEB) == 4);
+  bus_host_boot_and_wait (fixture->host, OTHER, "other", ID_OF (3));
+  emit (fixture, WEB, STOPPED_FAILED);
+  stand_in_libvirt_remove_domain (libvirt, MAIL);
+  bus_host_boot_and_wait (fixture->host, MAIL, "mail", ID_OF (4));
+
+  g_assert_cmpuint (count (fixture, NULL, "DOMAIN=" WEB), ==, 0);
+}
+
 /* While a migration runs SetMetadata is masked; the end of the job is the time to try again. */
 static void
 test_refused_metadata (Fixture *fixture, gconstpointer data)
@@ -328,6 +359,7 @@ main (int argc, char **argv)
   ADD ("reuses-ticket", set_up, test_reuses_ticket);
   ADD ("replaces-foreign-element", set_up, test_replaces_foreign_element);
   ADD ("emulated-domain", set_up, test_emulated_domain);
+  ADD ("emulated-migrations", set_up, test_emulated_migrations);
   ADD ("refused-metadata", set_up, test_refused_metadata);
   ADD ("late-answers", set_up, test_late_answers);
   ADD ("events/twice", set_up, test_events_twice);

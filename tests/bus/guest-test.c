@@ -59,6 +59,7 @@ arrive (Fixture *fixture)
 {
   g_autofree struct helper_incoming *incoming = NULL;
 
+  stand_in_libvirt_set_state (fixture->host->host->libvirt, WEB, STATE_PAUSED_MIGRATION);
   guest_input (fixture->guest, MIGRATION_INPUT_STARTED_MIGRATED);
   WAIT_UNTIL (stand_in_qemu_count (fixture->host->qemu) == 1);
   incoming = stand_in_qemu_take (fixture->host->qemu, HELPER_MESSAGE_INCOMING);
@@ -98,6 +99,89 @@ test_freed (Fixture *fixture, gconstpointer data)
   g_assert_cmpuint (event_tape_count ("domain-ready"), ==, 0);
 }
 
+/* looking what became of it, after events may have been lost */
+
+/* Let libvirt answer the two questions, and see to the answers. */
+static void
+look (Fixture *fixture, MigrationInput input)
+{
+  StandInLibvirt *libvirt = fixture->host->host->libvirt;
+  guint before = stand_in_libvirt_count (libvirt, "GetState", WEB);
+
+  guest_input (fixture->guest, input);
+  WAIT_UNTIL (stand_in_libvirt_count (libvirt, "GetState", WEB) > before);
+  while (g_main_context_iteration (NULL, FALSE))
+    ;
+}
+
+static void
+test_still_arriving (Fixture *fixture, gconstpointer data)
+{
+  const MigrationInput inputs[] = { MIGRATION_INPUT_LISTED, MIGRATION_INPUT_STARTED_MIGRATED };
+
+  arrive (fixture);
+  for (gsize i = 0; i < G_N_ELEMENTS (inputs); i++) {
+    look (fixture, inputs[i]);
+    g_assert_cmpint (guest_get_phase (fixture->guest), ==, MIGRATION_PHASE_INCOMING);
+  }
+  g_assert_true (stand_in_qemu_is_connected (fixture->host->qemu));
+  g_assert_cmpuint (event_tape_count ("arrival-announced"), ==, 1);
+  g_assert_cmpuint (event_tape_count ("arrival-abandoned"), ==, 0);
+}
+
+static void
+test_missed_arrival (Fixture *fixture, gconstpointer data)
+{
+  arrive (fixture);
+  stand_in_qemu_send_report (fixture->host->qemu, HELPER_VERDICT_FIXED, HELPER_REASON_NONE);
+  stand_in_libvirt_set_state (fixture->host->host->libvirt, WEB, STATE_RUNNING);
+  guest_input (fixture->guest, MIGRATION_INPUT_LISTED);
+  WAIT_UNTIL (event_tape_count ("migration-fixed") == 1);
+  WAIT_UNTIL (event_tape_count ("domain-ready") == 1);
+  g_assert_cmpint (guest_get_phase (fixture->guest), ==, MIGRATION_PHASE_RUNNING);
+}
+
+static void
+test_missed_paused_arrival (Fixture *fixture, gconstpointer data)
+{
+  arrive (fixture);
+  stand_in_libvirt_set_state (fixture->host->host->libvirt, WEB, STATE_PAUSED_BY_USER);
+  guest_input (fixture->guest, MIGRATION_INPUT_LISTED);
+  WAIT_UNTIL (event_tape_count ("migration-stock") == 1);
+  g_assert_cmpstr (event_tape_get ("migration-stock", "CLOCKFERRY_REASON"), ==, "arrived-paused");
+  g_assert_cmpint (guest_get_phase (fixture->guest), ==, MIGRATION_PHASE_PAUSED);
+}
+
+/* The first attempt failed, and libvirt's word of it was lost. */
+static void
+test_another_attempt (Fixture *fixture, gconstpointer data)
+{
+  StandInLibvirt *libvirt = fixture->host->host->libvirt;
+
+  arrive (fixture);
+  stand_in_qemu_end (fixture->host->qemu);
+  stand_in_libvirt_remove_domain (libvirt, WEB);
+  fixture->host->qemu = stand_in_qemu_start (fixture->host->folders, "web", 2, WEB);
+  stand_in_libvirt_add_domain (libvirt, WEB, "web", 2);
+  arrive (fixture);
+  g_assert_cmpuint (event_tape_count ("arrival-abandoned"), ==, 1);
+  g_assert_cmpuint (event_tape_count ("arrival-announced"), ==, 2);
+  g_assert_cmpint (guest_get_phase (fixture->guest), ==, MIGRATION_PHASE_INCOMING);
+}
+
+/* libvirt says of a domain that is being restored, too, that a migration has it paused. */
+static void
+test_restored (Fixture *fixture, gconstpointer data)
+{
+  StandInLibvirt *libvirt = fixture->host->host->libvirt;
+
+  stand_in_libvirt_set_state (libvirt, WEB, STATE_PAUSED_MIGRATION);
+  guest_input (fixture->guest, MIGRATION_INPUT_STARTED);
+  WAIT_UNTIL (event_tape_count ("domain-ready") == 1);
+  g_assert_cmpuint (stand_in_libvirt_count (libvirt, "SetMetadata", WEB), ==, 1);
+  g_assert_cmpuint (event_tape_count ("arrival-announced"), ==, 0);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -108,6 +192,11 @@ main (int argc, char **argv)
   ADD ("report-overtaken", test_report_overtaken);
   ADD ("report-of-a-dead-qemu", test_report_of_a_dead_qemu);
   ADD ("freed", test_freed);
+  ADD ("look/still-arriving", test_still_arriving);
+  ADD ("look/missed-arrival", test_missed_arrival);
+  ADD ("look/missed-paused-arrival", test_missed_paused_arrival);
+  ADD ("look/another-attempt", test_another_attempt);
+  ADD ("restored", test_restored);
 #undef ADD
   return g_test_run ();
 }

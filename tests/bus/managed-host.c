@@ -70,6 +70,8 @@ managed_host_prepare (ManagedHost *host, ManagedHost *source, gboolean has_helpe
   stand_in_libvirt_set_state (host->host->libvirt, WEB, STATE_PAUSED_MIGRATION);
   stand_in_libvirt_set_element (host->host->libvirt, WEB,
                                 stand_in_libvirt_get_element (source->host->libvirt, WEB));
+  stand_in_libvirt_set_policy (host->host->libvirt, WEB,
+                               stand_in_libvirt_get_policy (source->host->libvirt, WEB));
   managed_host_emit (host, STARTED_MIGRATED);
 }
 

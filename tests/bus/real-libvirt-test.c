@@ -29,6 +29,7 @@ typedef struct {
   char *uuid; /* of the one domain, once listed */
   guint lost;
   GString *events;
+  GString *changes; /* of metadata: URIs */
 
   gboolean is_answered;
   char *xml;
@@ -57,6 +58,15 @@ on_event (const char *uuid, int event, int detail, gpointer user_data)
 }
 
 static void
+on_metadata (const char *uuid, const char *uri, gpointer user_data)
+{
+  Fixture *fixture = user_data;
+
+  g_assert_cmpstr (uuid, ==, fixture->uuid);
+  g_string_append_printf (fixture->changes, "%s ", uri);
+}
+
+static void
 on_lost (const GError *error, gpointer user_data)
 {
   Fixture *fixture = user_data;
@@ -68,6 +78,7 @@ on_lost (const GError *error, gpointer user_data)
 static const LibvirtWatchCallbacks callbacks = {
   .listed = on_listed,
   .event = on_event,
+  .metadata = on_metadata,
   .lost = on_lost,
 };
 
@@ -84,6 +95,7 @@ set_up (Fixture *fixture, gconstpointer data)
   private_bus_add_service (fixture->bus, LIBVIRT_BUS_NAME, command_line);
   fixture->connection = private_bus_connect (fixture->bus);
   fixture->events = g_string_new (NULL);
+  fixture->changes = g_string_new (NULL);
   /* nobody runs it yet: the watch is what activates it */
   fixture->watch = libvirt_watch_new (fixture->connection, DRIVER_PATH, &callbacks, fixture);
   WAIT_UNTIL (fixture->listed == 1);
@@ -99,24 +111,31 @@ tear_down (Fixture *fixture, gconstpointer data)
   g_clear_pointer (&fixture->bus, private_bus_end);
   g_clear_pointer (&fixture->folder, temp_folder_remove);
   g_string_free (fixture->events, TRUE);
+  g_string_free (fixture->changes, TRUE);
   g_free (fixture->uuid);
   g_free (fixture->xml);
   g_clear_error (&fixture->error);
 }
 
-/* What an administrator does, through another connection. */
+/* What an administrator does, through another connection. Takes @parameters. */
 static void
-call_domain (Fixture *fixture, const char *method)
+call_domain_with (Fixture *fixture, const char *method, GVariant *parameters)
 {
   g_autoptr (GDBusConnection) admin = private_bus_connect (fixture->bus);
   g_autofree char *base = g_strdelimit (g_strdup (fixture->uuid), "-", '_');
   g_autofree char *path = g_strconcat (DRIVER_PATH "/domain/_", base, NULL);
   g_autoptr (GError) error = NULL;
   g_autoptr (GVariant) reply =
-    g_dbus_connection_call_sync (admin, LIBVIRT_BUS_NAME, path, LIBVIRT_DOMAIN_IFACE, method, NULL,
-                                 NULL, G_DBUS_CALL_FLAGS_NONE, -1, NULL, &error);
+    g_dbus_connection_call_sync (admin, LIBVIRT_BUS_NAME, path, LIBVIRT_DOMAIN_IFACE, method,
+                                 parameters, NULL, G_DBUS_CALL_FLAGS_NONE, -1, NULL, &error);
 
   g_assert_no_error (error);
+}
+
+static void
+call_domain (Fixture *fixture, const char *method)
+{
+  call_domain_with (fixture, method, NULL);
 }
 
 static pid_t
@@ -232,6 +251,44 @@ test_element (Fixture *fixture, gconstpointer data)
   }
 }
 
+/* The command of docs/domain-policy.md, as virsh makes a call of it. */
+static void
+set_policy (Fixture *fixture, const char *element)
+{
+  call_domain_with (fixture, "SetMetadata",
+                    g_variant_new ("(isssu)", 2, element, "clockferry", CLOCKFERRY_POLICY_NS, 1u));
+}
+
+/* Ours is told of it, and both elements are there beside each other. */
+static void
+test_policy (Fixture *fixture, gconstpointer data)
+{
+  const SourceElement element = {
+    .address = (char *) "h", .port = 1, .pin = (char *) "p", .ticket = (char *) "t"
+  };
+  g_autofree char *xml = source_element_to_xml (&element);
+  g_autoptr (DomainInfo) info = NULL;
+
+  set_policy (fixture, "<policy mode='apply'/>");
+  set_policy (fixture, "<policy mode='observe' maxAdvanceSec='60'/>");
+  libvirt_set_element_async (fixture->connection, DRIVER_PATH, fixture->uuid, xml, NULL, on_element,
+                             fixture);
+  wait_for_answer (fixture);
+  g_assert_no_error (fixture->error);
+  WAIT_UNTIL (strstr (fixture->changes->str, CLOCKFERRY_DOMAIN_NS) != NULL);
+  g_assert_cmpstr (fixture->changes->str, ==,
+                   CLOCKFERRY_POLICY_NS " " CLOCKFERRY_POLICY_NS " " CLOCKFERRY_DOMAIN_NS " ");
+
+  libvirt_get_xml_async (fixture->connection, DRIVER_PATH, fixture->uuid, NULL, on_xml, fixture);
+  wait_for_answer (fixture);
+  info = domain_info_parse (fixture->xml, &fixture->error);
+  g_assert_no_error (fixture->error);
+  g_assert_cmpstr (info->policy_problem, ==, NULL);
+  g_assert_nonnull (info->policy);
+  g_assert_cmpstr (domain_policy_get_text (info->policy), ==, "mode=observe maxAdvanceSec=60");
+  g_assert_nonnull (info->source_problem);
+}
+
 static void
 test_state (Fixture *fixture, gconstpointer data)
 {
@@ -265,6 +322,7 @@ main (int argc, char **argv)
   ADD ("events", test_events);
   ADD ("killed", test_killed);
   ADD ("element", test_element);
+  ADD ("policy", test_policy);
   ADD ("state", test_state);
   ADD ("unknown-domain", test_unknown_domain);
 #undef ADD

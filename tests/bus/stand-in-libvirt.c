@@ -25,7 +25,8 @@ typedef struct {
   char *type;
   int state;
   int reason;
-  char *element;
+  char *element; /* of our namespace */
+  char *policy;  /* of that of policies */
   GVariant *set_metadata;
 } StandInDomain;
 
@@ -60,6 +61,7 @@ domain_free (StandInDomain *domain)
   g_free (domain->name);
   g_free (domain->type);
   g_free (domain->element);
+  g_free (domain->policy);
   g_clear_pointer (&domain->set_metadata, g_variant_unref);
   g_free (domain);
 }
@@ -122,9 +124,9 @@ static GVariant *
 get_xml_desc (const StandInDomain *domain)
 {
   g_autofree char *xml = g_strdup_printf (
-    "<domain type='%s' id='%d'><name>%s</name><uuid>%s</uuid><metadata>%s</metadata></domain>",
+    "<domain type='%s' id='%d'><name>%s</name><uuid>%s</uuid><metadata>%s%s</metadata></domain>",
     domain->type, domain->id, domain->name, domain->uuid,
-    domain->element != NULL ? domain->element : "");
+    domain->policy != NULL ? domain->policy : "", domain->element != NULL ? domain->element : "");
 
   return g_variant_new ("(s)", xml);
 }
@@ -231,6 +233,19 @@ dispatch (GDBusConnection *bus, const char *sender, const char *path, const char
 static const GDBusSubtreeVTable subtree_vtable = { .enumerate = enumerate,
                                                    .introspect = introspect,
                                                    .dispatch = dispatch };
+
+static gboolean
+emit_signal (StandInLibvirt *libvirt, const char *path, const char *iface, const char *name,
+             GVariant *arguments)
+{
+  g_autoptr (GVariant) parameters = g_variant_ref_sink (arguments);
+
+  if (libvirt->bus == NULL || !libvirt->is_primed)
+    return FALSE;
+  g_assert_true (
+    g_dbus_connection_emit_signal (libvirt->bus, NULL, path, iface, name, parameters, NULL));
+  return TRUE;
+}
 
 /* A call that came in just before the end is dispatched by GDBus after it: each registration holds a
  * reference of its own. */
@@ -383,18 +398,31 @@ stand_in_libvirt_set_element (StandInLibvirt *libvirt, const char *uuid, const c
   domain->element = g_strdup (element);
 }
 
+const char *
+stand_in_libvirt_get_policy (StandInLibvirt *libvirt, const char *uuid)
+{
+  return get_domain (libvirt, uuid)->policy;
+}
+
+void
+stand_in_libvirt_set_policy (StandInLibvirt *libvirt, const char *uuid, const char *element)
+{
+  StandInDomain *domain = get_domain (libvirt, uuid);
+  g_autofree char *path = make_path (uuid);
+
+  g_free (domain->policy);
+  domain->policy = g_strdup (element);
+  emit_signal (libvirt, path, LIBVIRT_DOMAIN_IFACE, "MetadataChange",
+               g_variant_new ("(is)", 2 /* VIR_DOMAIN_METADATA_ELEMENT */, CLOCKFERRY_POLICY_NS));
+}
+
 gboolean
 stand_in_libvirt_emit (StandInLibvirt *libvirt, const char *uuid, int event, int detail)
 {
   g_autofree char *path = make_path (uuid);
-  g_autoptr (GError) error = NULL;
 
-  if (libvirt->bus == NULL || !libvirt->is_primed)
-    return FALSE;
-  g_assert_true (g_dbus_connection_emit_signal (
-    libvirt->bus, NULL, LIBVIRT_QEMU_PATH, LIBVIRT_CONNECT_IFACE, "DomainEvent",
-    g_variant_new ("(oii)", path, event, detail), &error));
-  return TRUE;
+  return emit_signal (libvirt, LIBVIRT_QEMU_PATH, LIBVIRT_CONNECT_IFACE, "DomainEvent",
+                      g_variant_new ("(oii)", path, event, detail));
 }
 
 void

@@ -44,6 +44,10 @@ void stand_in_libvirt_set_type (StandInLibvirt *libvirt, const char *uuid, const
 const char *stand_in_libvirt_get_element (StandInLibvirt *libvirt, const char *uuid);
 void stand_in_libvirt_set_element (StandInLibvirt *libvirt, const char *uuid, const char *element);
 
+/* The operator's policy in the metadata, as XML, NULL without. Setting it emits MetadataChange. */
+const char *stand_in_libvirt_get_policy (StandInLibvirt *libvirt, const char *uuid);
+void stand_in_libvirt_set_policy (StandInLibvirt *libvirt, const char *uuid, const char *element);
+
 /* Emit DomainEvent, unless libvirt-dbus would not. Returns whether it did. */
 gboolean stand_in_libvirt_emit (StandInLibvirt *libvirt, const char *uuid, int event, int detail);
 

@@ -17,7 +17,7 @@ typedef struct {
   guint listed;
   guint listed_domains; /* the last time */
   guint lost;
-  GString *events; /* "uuid event detail" each, with a newline */
+  GString *events; /* "uuid event detail" or "uuid uri" each, with a newline */
 
   gboolean frees_when_listed;
   gboolean frees_at_event;
@@ -46,6 +46,14 @@ on_event (const char *uuid, int event, int detail, gpointer user_data)
 }
 
 static void
+on_metadata (const char *uuid, const char *uri, gpointer user_data)
+{
+  Fixture *fixture = user_data;
+
+  g_string_append_printf (fixture->events, "%s %s\n", uuid, uri);
+}
+
+static void
 on_lost (const GError *error, gpointer user_data)
 {
   Fixture *fixture = user_data;
@@ -60,6 +68,7 @@ on_lost (const GError *error, gpointer user_data)
 static const LibvirtWatchCallbacks callbacks = {
   .listed = on_listed,
   .event = on_event,
+  .metadata = on_metadata,
   .lost = on_lost,
 };
 
@@ -124,6 +133,21 @@ test_events (Fixture *fixture, gconstpointer data)
   emit (fixture, WEB, RESUMED_UNPAUSED);
   WAIT_UNTIL (g_str_has_suffix (fixture->events->str, WEB " 4 0\n"));
   g_assert_cmpstr (fixture->events->str, ==, WEB " 3 0\n" OTHER " 99 -7\n" WEB " 4 0\n");
+}
+
+static void
+test_metadata (Fixture *fixture, gconstpointer data)
+{
+  g_autoptr (GDBusConnection) spoofer = private_bus_connect (fixture->host->bus);
+  g_autofree char *path = g_strdelimit (g_strdup (LIBVIRT_QEMU_PATH "/domain/_" WEB), "-", '_');
+
+  g_assert_true (g_dbus_connection_emit_signal (
+    spoofer, g_dbus_connection_get_unique_name (fixture->connection), path, LIBVIRT_DOMAIN_IFACE,
+    "MetadataChange", g_variant_new ("(is)", 2, "urn:spoofed"), NULL));
+  g_assert_true (g_dbus_connection_flush_sync (spoofer, NULL, NULL));
+  stand_in_libvirt_set_policy (fixture->host->libvirt, WEB, NULL);
+  WAIT_UNTIL (fixture->events->len > 0);
+  g_assert_cmpstr (fixture->events->str, ==, WEB " " CLOCKFERRY_POLICY_NS "\n");
 }
 
 /* Signals of the name's owner in the wrong form, and of others in the right one */
@@ -230,6 +254,7 @@ main (int argc, char **argv)
 #define ADD(path, start_function, function)                                                        \
   g_test_add ("/watch/" path, Fixture, NULL, start_function, function, tear_down)
   ADD ("events", set_up, test_events);
+  ADD ("metadata", set_up, test_metadata);
   ADD ("foreign-signals", set_up, test_foreign_signals);
   ADD ("new-owner", set_up, test_new_owner);
   ADD ("dies-while-asked", set_up_host, test_dies_while_asked);

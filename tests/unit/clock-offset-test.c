@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "clock-offset.h"
 
-#include "error.h"
-
 #define SECOND_NS  G_GINT64_CONSTANT (1000000000)
 #define SLEW_PPM   500
 #define RUNS       200
@@ -294,72 +292,6 @@ test_extreme_samples (void)
 }
 
 static void
-test_choose (void)
-{
-  const HostClockState synchronised = { .synchronised = true, .max_error_us = 3000 };
-  const HostClockState free_running = { .synchronised = false, .max_error_us = 16000000 };
-  const ClockEstimate zero_inside = { .theta_ns = -90, .bound_ns = 100 };
-  const ClockEstimate zero_outside = { .theta_ns = -101, .bound_ns = 100 };
-  const struct {
-    HostClockMode mode;
-    const ClockEstimate *estimate;
-    const HostClockState *local;
-    const HostClockState *remote;
-    ClockChoice want;
-  } cases[] = {
-    { HOST_CLOCK_AUTO, &zero_inside, &synchronised, &synchronised, { 0, 190, false } },
-    { HOST_CLOCK_AUTO, &zero_outside, &synchronised, &synchronised, { -101, 100, true } },
-    { HOST_CLOCK_AUTO, &zero_inside, &free_running, &synchronised, { -90, 100, true } },
-    { HOST_CLOCK_AUTO, &zero_inside, &synchronised, &free_running, { -90, 100, true } },
-    { HOST_CLOCK_MEASURE, &zero_inside, &synchronised, &synchronised, { -90, 100, true } },
-    { HOST_CLOCK_TRUST, &zero_outside, &free_running, &free_running, { 0, 201, false } },
-    { HOST_CLOCK_TRUST, NULL, &synchronised, &synchronised, { 0, 6000000, false } },
-  };
-
-  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++) {
-    g_autoptr (GError) error = NULL;
-    ClockChoice choice;
-
-    g_assert_true (clock_offset_choose (cases[i].mode, cases[i].estimate, cases[i].local,
-                                        cases[i].remote, &choice, &error));
-    g_assert_no_error (error);
-    g_assert_cmpint (choice.theta_ns, ==, cases[i].want.theta_ns);
-    g_assert_cmpuint (choice.bound_ns, ==, cases[i].want.bound_ns);
-    g_assert_true (choice.measured == cases[i].want.measured);
-  }
-}
-
-static void
-test_choose_without_measurement (void)
-{
-  const HostClockState synchronised = { .synchronised = true, .max_error_us = 3000 };
-  const HostClockMode modes[] = { HOST_CLOCK_AUTO, HOST_CLOCK_MEASURE };
-
-  for (gsize i = 0; i < G_N_ELEMENTS (modes); i++) {
-    g_autoptr (GError) error = NULL;
-    ClockChoice choice;
-
-    g_assert_false (
-      clock_offset_choose (modes[i], NULL, &synchronised, &synchronised, &choice, &error));
-    g_assert_error (error, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_FAILED);
-    g_assert_nonnull (strstr (error->message, host_clock_mode_name (modes[i])));
-  }
-}
-
-static void
-test_mode_names (void)
-{
-  HostClockMode mode;
-
-  for (guint i = HOST_CLOCK_AUTO; i <= HOST_CLOCK_MEASURE; i++) {
-    g_assert_true (host_clock_mode_parse (host_clock_mode_name (i), &mode));
-    g_assert_cmpint (mode, ==, i);
-  }
-  g_assert_false (host_clock_mode_parse ("Auto", &mode));
-  g_assert_false (host_clock_mode_parse ("", &mode));
-}
-
-static void
 test_host_clock (void)
 {
   g_autoptr (GError) error = NULL;
@@ -392,9 +324,6 @@ main (int argc, char **argv)
   g_test_add_func ("/clock-offset/local-step", test_local_step);
   g_test_add_func ("/clock-offset/implausible-samples", test_implausible_samples);
   g_test_add_func ("/clock-offset/extreme-samples", test_extreme_samples);
-  g_test_add_func ("/clock-offset/choose", test_choose);
-  g_test_add_func ("/clock-offset/choose-without-measurement", test_choose_without_measurement);
-  g_test_add_func ("/clock-offset/mode-names", test_mode_names);
   g_test_add_func ("/clock-offset/host-clock", test_host_clock);
   return g_test_run ();
 }
