@@ -8,6 +8,7 @@
 
 #include "clock-events.h"
 #include "helper-peer.h"
+#include "host-calls.h"
 
 void
 hand_over_start_helper (uint64_t age_ns)
@@ -65,8 +66,15 @@ hand_over_blackout (struct hand_over *fixture, uint64_t blackout_ns)
   hand_over_pause (fixture);
   kvm_model_pass (blackout_ns);
   kvm_model_move (DEST);
+  hand_over_prepare (fixture);
+}
+
+void
+hand_over_prepare (struct hand_over *fixture)
+{
   g_free (fixture->fixup);
   fixture->fixup = helper_peer_fixup (fixture->record);
+  fixture->fixup->deadline_monotonic_ns = host_calls.clock_ns (CLOCK_MONOTONIC) + 60 * NS_PER_S;
 }
 
 int

@@ -11,7 +11,8 @@
 #include <glib.h>
 
 #include "helper-protocol.h"
-#include "kvm-model.h"
+#include "kvm-model-clock.h"
+#include "kvm-model-tsc.h"
 
 #define NS_PER_MS 1000000ull
 #define NS_PER_S  1000000000ull
@@ -39,6 +40,9 @@ void hand_over_pause (struct hand_over *fixture);
 
 /* Pause, let @blackout_ns pass, be on the destination with a fix-up prepared. */
 void hand_over_blackout (struct hand_over *fixture, uint64_t blackout_ns);
+
+/* A fix-up of the record as it now is. */
+void hand_over_prepare (struct hand_over *fixture);
 
 /* QEMU resumes on the destination with KVM_SET_CLOCK {flags = 0, clock of the source}. */
 int hand_over_resume (struct hand_over *fixture);

@@ -85,8 +85,7 @@ test_pair_any_time (struct hand_over *fixture, gconstpointer unused)
   /* resume by the early pair: three seconds before QEMU's last KVM_GET_CLOCK */
   g_free (fixture->record);
   fixture->record = g_steal_pointer (&early);
-  g_free (fixture->fixup);
-  fixture->fixup = helper_peer_fixup (fixture->record);
+  hand_over_prepare (fixture);
   report = hand_over_finish (fixture);
   hand_over_expect_verdict (report, HELPER_VERDICT_FIXED, HELPER_REASON_NONE);
   hand_over_expect_continuous (0, 100);
@@ -232,8 +231,7 @@ test_new_vcpu (struct hand_over *fixture, gconstpointer unused)
 
   hand_over_blackout (fixture, NS_PER_S);
   fixture->record->vcpu_count = 2;
-  g_free (fixture->fixup);
-  fixture->fixup = helper_peer_fixup (fixture->record);
+  hand_over_prepare (fixture);
   report = hand_over_finish (fixture);
   hand_over_expect_verdict (report, HELPER_VERDICT_FIXED, HELPER_REASON_NONE);
   g_assert_cmphex (report->vcpus[2].ofs_dest_ticks, ==, report->vcpus[0].ofs_dest_ticks);

@@ -5,9 +5,9 @@
  * kvm-model - two hosts with a VM each, as far as KVM's clocks go
  *
  * True time runs in both and moves with every call. Each host has its own TSC, CLOCK_REALTIME and
- * kernel; the rules are those of arch/x86/kvm/x86.c: the clock that KVM_SET_CLOCK counts from is sampled
- * before CLOCK_REALTIME, the master clock is decided there and needs matching offsets, a TSC deadline
- * becomes a host time when written. CLOCK_MONOTONIC is the machine's own, as the helper really waits.
+ * kernel; the rules are those of arch/x86/kvm/x86.c. This file has the hosts and the ioctls,
+ * kvm-model-tsc the TSC with scaling, offsets and deadlines, kvm-model-clock the kvmclock.
+ * CLOCK_MONOTONIC is the machine's own, and some hours, as the helper really waits.
  */
 
 #include <stdbool.h>
@@ -26,11 +26,14 @@ struct kvm_model_vcpu {
 
 struct kvm_model_host {
   /* what the host is */
-  uint32_t host_khz;
+  uint32_t host_khz;    /* as its kernel has calibrated the TSC */
+  int32_t tsc_error_hz; /* what the TSC really runs at, less that */
   uint64_t tsc_at_zero_ticks;
-  uint64_t real_at_zero_ns;
-  uint32_t frac_bits;  /* 0: no TSC scaling */
-  bool stable_tsc;     /* false: clocksource is not TSC, no master clock */
+  uint64_t real_at_zero_ns; /* CLOCK_REALTIME */
+  int32_t real_slew_ppb;    /* how much too fast it runs, by NTP's doing */
+  int64_t raw_at_zero_ns;   /* CLOCK_MONOTONIC_RAW, and the time asleep */
+  uint32_t frac_bits;       /* 0: no TSC scaling */
+  bool stable_tsc;          /* false: clocksource is not TSC, no master clock */
   bool drifting_tsc;   /* and the kernel calls it unstable: KVM works out offsets at each ioctl */
   bool old_kernel;     /* before 5.16 */
   bool old_vm_khz;     /* before 5.18: no KVM_GET_TSC_KHZ on the VM */
@@ -46,18 +49,26 @@ struct kvm_model_host {
   uint64_t hyperv_reference_tsc;
 
   /* its VM */
-  uint32_t guest_khz;
+  uint32_t guest_khz; /* KVM_SET_TSC_KHZ: KVM scales if it is over 250 ppm from host_khz */
   uint32_t vcpu_count;
   struct kvm_model_vcpu vcpus[KVM_MODEL_VCPUS];
-  int64_t kvmclock_at_zero_ns;
-  bool use_master;
   uint64_t generation;
   uint64_t last_ofs_ticks;
   uint32_t matched_count;
 
+  /* its kvmclock, by the names of struct kvm_arch */
+  bool use_master;
+  bool update_pending;       /* KVM_REQ_MASTERCLOCK_UPDATE */
+  uint64_t master_cycle_now; /* ticks */
+  int64_t master_kernel_ns;
+  int64_t kvmclock_offset_ns;
+
   /* what was done to it */
   uint32_t set_clock_count;
   uint32_t set_offset_count;
+  uint64_t clock_set_at_ns;  /* true time of the last KVM_SET_CLOCK */
+  uint64_t clock_read_at_ns; /* and of the last KVM_GET_CLOCK, 0 is never */
+  uint64_t paired_at_ns;     /* and of the one before the last offset was written */
 };
 
 extern struct kvm_model_host kvm_model_hosts[2];
@@ -66,31 +77,22 @@ extern struct kvm_model_host kvm_model_hosts[2];
 void kvm_model_start (uint32_t vcpu_count, uint32_t seed);
 void kvm_model_stop (void);
 
+/* The same hosts as after a start, without the work of one. */
+void kvm_model_reset (uint32_t vcpu_count, uint32_t seed);
+
 /* The helper now lives on host @index. */
 void kvm_model_move (int index);
 int kvm_model_vm_fd (int index);
 
-/* CLOCK_MONOTONIC is what it was @ns ago, or when the machine was started; with 0, now again. */
+/* CLOCK_MONOTONIC is what it was @ns ago, some hours at most; with 0, now again. */
 void kvm_model_set_monotonic_lag (uint64_t ns);
 
 /* Let @ns of true time pass. */
 void kvm_model_pass (uint64_t ns);
 uint64_t kvm_model_now_ns (void);
 
-/* As QEMU loads a VM: offsets written one by one, and the match KVM makes of that. */
-void kvm_model_load_offsets (int index, const uint64_t *ofs_ticks);
-
-/* The guest arms its TSC deadline on @vcpu; and is the timer that KVM made of it still right? */
-void kvm_model_arm (int index, uint32_t vcpu, uint64_t deadline_ticks);
-bool kvm_model_is_armed_right (int index, uint32_t vcpu);
+/* One of @low_ns to @high_ns, by the model's dice. */
+uint64_t kvm_model_chance_ns (uint32_t low_ns, uint32_t high_ns);
 
 /* The fd of @vcpu now is something else. */
 void kvm_model_relink (int index, uint32_t vcpu, const char *target);
-
-/* vCPUs enter the guest: KVM decides on its master clock anew. */
-void kvm_model_enter (int index);
-
-/* What the guest would read at true time @now_ns. */
-uint64_t kvm_model_guest_tsc (int index, uint32_t vcpu, uint64_t now_ns);
-uint64_t kvm_model_kvmclock (int index, uint64_t now_ns);
-uint64_t kvm_model_realtime (int index, uint64_t now_ns);
