@@ -150,8 +150,8 @@ arrival_source_get_element (const ArrivalSource *source)
 }
 
 gboolean
-arrival_source_choose_theta (const ArrivalSource *source, HostClockMode mode, ClockChoice *choice,
-                             GError **error)
+arrival_source_choose_theta (const ArrivalSource *source, HostClockMode mode,
+                             const struct clock_record *record, ClockChoice *choice, GError **error)
 {
   g_autoptr (GError) state_error = NULL;
   HostClockState local = { 0 };
@@ -164,7 +164,8 @@ arrival_source_choose_theta (const ArrivalSource *source, HostClockMode mode, Cl
                  source->element->address);
     return FALSE;
   }
-  is_measured = peer_session_get_estimate (source->session, &estimate);
+  is_measured = peer_session_get_estimate (
+    source->session, (gint64) record->host_src_ns - (gint64) record->boot_src_ns, &estimate);
   if (!host_clock_read_state (&local, &state_error))
     g_debug ("taking this host's clock for not synchronised: %s", state_error->message);
   return clock_offset_choose (mode, is_measured ? &estimate : NULL, &local,

@@ -8,6 +8,7 @@
  * wrong key or ticket will not become right, and ends the attempts.
  */
 
+#include "clock-record.h"
 #include "domain-info.h"
 #include "peer-session.h"
 
@@ -21,7 +22,7 @@ typedef struct {
   void (*record) (GBytes *record, gpointer user_data);
   /* The guest stays there: the last record is void. */
   void (*withdrawn) (const char *reason, gpointer user_data);
-  /* arrival_source_get_estimate() knows one more comparison of the clocks. */
+  /* arrival_source_choose_theta() knows one more comparison of the clocks. */
   void (*compared) (gpointer user_data);
   /* An attempt failed, or a session ended. */
   void (*lost) (const GError *error, gpointer user_data);
@@ -43,9 +44,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (ArrivalSource, arrival_source_free)
 const SourceElement *arrival_source_get_element (const ArrivalSource *source);
 
 /*
- * For a fix-up that is made now: which theta to use, under @mode, by what was measured and by what
- * both kernels say of their clocks. FALSE with an error as of clock_offset_choose(), or when there
+ * For a fix-up from @record that is made now: which theta to use, under @mode, by what was measured
+ * and by what both kernels say of their clocks. FALSE with an error as of clock_offset_choose(), or when there
  * is no session just now.
  */
 gboolean arrival_source_choose_theta (const ArrivalSource *source, HostClockMode mode,
-                                      ClockChoice *choice, GError **error);
+                                      const struct clock_record *record, ClockChoice *choice,
+                                      GError **error);

@@ -131,11 +131,16 @@ send_fixup (Arrival *arrival, HelperLink *link, const ArrivalFixup *fixup, GErro
   struct helper_fixup message = {
     .theta_ns = fixup->choice.theta_ns,
     .theta_bound_ns = fixup->choice.bound_ns,
+    .real_minus_boot_ns = fixup->choice.real_minus_boot_ns,
     .deadline_monotonic_ns = (guint64) host_clock_monotonic_ns () + max_advance_ns,
     .max_advance_ns = max_advance_ns,
     .mode = arrival->terms.mode == SETTINGS_MODE_OBSERVE ? HELPER_MODE_OBSERVE : HELPER_MODE_APPLY,
-    .flags = arrival->terms.advances_without_kvmclock ? HELPER_FIXUP_WITHOUT_PVCLOCK : 0,
   };
+
+  if (arrival->terms.advances_without_kvmclock)
+    message.flags |= HELPER_FIXUP_WITHOUT_PVCLOCK;
+  if (arrival->settings->host_clock == HOST_CLOCK_TRUST)
+    message.flags |= HELPER_FIXUP_CLOCK_TRUSTED;
 
   return helper_link_send_fixup (link, &message, record, error);
 }
@@ -332,6 +337,7 @@ arrival_claim (Arrival *arrival, const DomainInfo *info)
 void
 arrival_arm (Arrival *arrival, HelperLink *link)
 {
+  const struct clock_record *record = g_bytes_get_data (arrival->record, NULL);
   ArrivalFixup fixup = { .record = arrival->record };
   g_autoptr (GError) error = NULL;
 
@@ -341,8 +347,8 @@ arrival_arm (Arrival *arrival, HelperLink *link)
                     "the connection to the helper in its QEMU is gone");
     return;
   }
-  if (!arrival_source_choose_theta (arrival->source, arrival->settings->host_clock, &fixup.choice,
-                                    &error)) {
+  if (!arrival_source_choose_theta (arrival->source, arrival->settings->host_clock, record,
+                                    &fixup.choice, &error)) {
     g_debug ("waiting for the first comparison of the clocks: %s", error->message);
     return;
   }
@@ -367,6 +373,9 @@ arrival_take_report (Arrival *arrival, const struct helper_report *report)
 {
   g_free (arrival->report);
   arrival->report = g_memdup2 (report, report->header.length);
+  /* the clock may have been set after the helper was told */
+  if (report->verdict != HELPER_VERDICT_STOCK)
+    arrival->fixup.choice.theta_ns = report->theta_ns;
 }
 
 void

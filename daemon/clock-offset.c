@@ -3,8 +3,9 @@
 
 #include "error.h"
 
-/* The year 2116. Half the range leaves room for every sum below. */
+/* 146 years since the peer was booted. Half the range leaves room for every sum of a few below. */
 #define REMOTE_MAX_NS (INT64_MAX / 2)
+#define INCREDIBLE_NS (INT64_MAX / 4)
 
 static const char *const mode_names[] = {
   [HOST_CLOCK_AUTO] = "auto",
@@ -146,19 +147,23 @@ clock_offset_add (ClockOffset *self, const ClockSample *sample)
 }
 
 bool
-clock_offset_get (const ClockOffset *self, const HostClockReading *now, ClockEstimate *estimate)
+clock_offset_get (const ClockOffset *self, const HostClockReading *now,
+                  int64_t remote_real_minus_boot_ns, ClockEstimate *estimate)
 {
   int64_t width_ns;
-  int64_t middle_ns;
+  __int128 theta_ns;
 
   if (self->samples == 0)
     return false;
 
   width_ns = self->high_ns - self->low_ns;
-  middle_ns = self->low_ns + width_ns / 2;
-  estimate->theta_ns = middle_ns + (now->realtime_ns - now->monotonic_ns);
+  estimate->real_minus_boot_ns = now->realtime_ns - now->boottime_ns;
+  /* in 128 bits: the peer's clock is only known to be a number */
+  theta_ns = (__int128) self->low_ns + width_ns / 2 + estimate->real_minus_boot_ns -
+             remote_real_minus_boot_ns;
+  estimate->theta_ns = (int64_t) CLAMP (theta_ns, -INCREDIBLE_NS, INCREDIBLE_NS);
   estimate->bound_ns =
-    (uint64_t) ((width_ns + 1) / 2 + drift_ns (now->monotonic_ns - self->at_ns) + now->slack_ns);
+    (uint64_t) ((width_ns + 1) / 2 + drift_ns (now->boottime_ns - self->at_ns) + now->slack_ns);
   return true;
 }
 
@@ -180,6 +185,7 @@ clock_offset_choose (HostClockMode mode, const ClockEstimate *estimate, const Ho
                                              : CLOCK_DISTRUST_NONE;
   choice->measured = mode == HOST_CLOCK_MEASURE || choice->distrust != CLOCK_DISTRUST_NONE;
   choice->theta_ns = choice->measured ? estimate->theta_ns : 0;
+  choice->real_minus_boot_ns = estimate != NULL ? estimate->real_minus_boot_ns : 0;
   if (estimate != NULL)
     choice->bound_ns = estimate->bound_ns + distance_ns (estimate->theta_ns, choice->theta_ns);
   else

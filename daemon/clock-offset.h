@@ -10,18 +10,17 @@
 /*
  * clock-offset - how far this host's CLOCK_REALTIME is ahead of a peer's (theta)
  *
- * Theory of operation. While the peer answered "my time is remote", this host's CLOCK_MONOTONIC was
- * somewhere between sent and received; so (monotonic here) - (realtime there) lies between
- * sent - remote and received - remote. Every sample gives such an interval; the truth is in all
- * of them, hence in their intersection, which is never wider than the shortest round trip and is
- * the tighter the more lopsided the other samples are. As time passes it grows by what two clocks
- * can drift apart.
+ * Theory of operation. While the peer answered "my time is remote", this host's clock was somewhere
+ * between sent and received; so (time here) - (time there) lies between sent - remote and
+ * received - remote. Every sample gives such an interval; the truth is in all of them, hence in their
+ * intersection, which is never wider than the shortest round trip and is the tighter the more
+ * lopsided the other samples are. As time passes it grows by what two clocks can drift apart.
  *
- * Samples are held against CLOCK_MONOTONIC, which is slewed together with CLOCK_REALTIME but never
- * stepped: CLOCK_REALTIME comes in when theta is asked for, so a step of the clock of this host is
- * right in theta at once. A step of the peer's clock shows as a sample that contradicts the others;
- * those are dropped then. A step too small to contradict anything leaves theta wrong by no more
- * than the newest round trip, as theta always lies inside the newest sample's interval.
+ * The clocks that are compared are CLOCK_BOOTTIME, at both ends: it is slewed together with
+ * CLOCK_REALTIME, but nobody can set it. What CLOCK_REALTIME is ahead of it comes in when theta is
+ * asked for: here as it is now, there as it was at the record that theta is to go with. So neither
+ * clock's being set at any time spoils a comparison, or makes theta go with another time than the
+ * record's.
  *
  * Pure computation on caller-supplied readings; no clock is read here.
  */
@@ -30,23 +29,24 @@
 #define CLOCK_OFFSET_DRIFT_PPM 1000
 
 typedef struct {
-  int64_t sent_ns;     /* CLOCK_MONOTONIC here, before the question left */
-  int64_t received_ns; /* CLOCK_MONOTONIC here, after the answer came */
-  int64_t remote_ns;   /* CLOCK_REALTIME there, in between */
+  int64_t sent_ns;     /* CLOCK_BOOTTIME here, before the question left */
+  int64_t received_ns; /* CLOCK_BOOTTIME here, after the answer came */
+  int64_t remote_ns;   /* CLOCK_BOOTTIME there, in between */
 } ClockSample;
 
 /* Zero-initialise; a plain value without anything to free. */
 typedef struct {
   uint64_t samples; /* how many the interval is made of */
-  int64_t at_ns;    /* CLOCK_MONOTONIC for which the interval stands */
-  int64_t low_ns;   /* monotonic here minus realtime there, at least */
+  int64_t at_ns;    /* CLOCK_BOOTTIME here for which the interval stands */
+  int64_t low_ns;   /* CLOCK_BOOTTIME here minus there, at least */
   int64_t high_ns;  /* and at most */
 } ClockOffset;
 
 /* theta, and how far from the truth it can be. */
 typedef struct {
-  int64_t theta_ns;
+  int64_t theta_ns; /* far from any credible one for absurd clocks, see clock_choice_is_credible() */
   uint64_t bound_ns;
+  int64_t real_minus_boot_ns; /* CLOCK_REALTIME here minus CLOCK_BOOTTIME, for which theta stands */
 } ClockEstimate;
 
 /* Configuration key HostClock=. */
@@ -71,6 +71,7 @@ typedef struct {
                         whichever was used; CLOCK_BOUND_UNKNOWN_NS: nobody knows */
   bool measured;     /* false: trusted, theta_ns is 0 */
   ClockDistrust distrust;
+  int64_t real_minus_boot_ns; /* of the estimate; 0 without one */
 } ClockChoice;
 
 /*
@@ -101,13 +102,16 @@ bool clock_sample_is_plausible (const ClockSample *sample);
 
 /*
  * Take in a plausible sample, not older than the last one. False if it contradicts the earlier
- * ones, which are forgotten then: the peer's clock was stepped.
+ * ones, which are forgotten then: the clocks drift apart faster than CLOCK_OFFSET_DRIFT_PPM.
  */
 bool clock_offset_add (ClockOffset *self, const ClockSample *sample);
 
-/* theta at the time of @now. False without any sample. */
+/*
+ * theta at the time of @now, for a record of the peer that was made when its CLOCK_REALTIME was ahead
+ * of its CLOCK_BOOTTIME by @remote_real_minus_boot_ns. False without any sample.
+ */
 bool clock_offset_get (const ClockOffset *self, const HostClockReading *now,
-                       ClockEstimate *estimate);
+                       int64_t remote_real_minus_boot_ns, ClockEstimate *estimate);
 
 /*
  * Decide which theta a fix-up uses on the destination, whose clock is @local. @estimate may be NULL

@@ -84,6 +84,9 @@ read_all (HelperLink *link)
       break;
     if (got < 0 && errno == EINTR)
       continue;
+    /* said once, when the helper ended with messages of ours unread; what it had sent comes next */
+    if (got < 0 && errno == ECONNRESET)
+      continue;
     if (got <= 0)
       error = read_error (got);
     else if ((gsize) got > sizeof buffer)

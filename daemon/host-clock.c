@@ -24,9 +24,9 @@ clock_read_ns (clockid_t clock)
 /* public methods */
 
 int64_t
-host_clock_realtime_ns (void)
+host_clock_boottime_ns (void)
 {
-  return clock_read_ns (CLOCK_REALTIME);
+  return clock_read_ns (CLOCK_BOOTTIME);
 }
 
 int64_t
@@ -39,14 +39,14 @@ void
 host_clock_read (HostClockReading *reading)
 {
   for (unsigned int i = 0; i < READ_ATTEMPTS; i++) {
-    int64_t before_ns = clock_read_ns (CLOCK_MONOTONIC);
+    int64_t before_ns = clock_read_ns (CLOCK_BOOTTIME);
     int64_t realtime_ns = clock_read_ns (CLOCK_REALTIME);
-    int64_t after_ns = clock_read_ns (CLOCK_MONOTONIC);
+    int64_t after_ns = clock_read_ns (CLOCK_BOOTTIME);
     int64_t slack_ns = (after_ns - before_ns + 1) / 2;
 
     if (i > 0 && slack_ns >= reading->slack_ns)
       continue;
-    reading->monotonic_ns = before_ns + (after_ns - before_ns) / 2;
+    reading->boottime_ns = before_ns + (after_ns - before_ns) / 2;
     reading->realtime_ns = realtime_ns;
     reading->slack_ns = slack_ns;
   }

@@ -9,10 +9,13 @@
  * host-clock - this host's clocks, and what the kernel thinks of them
  */
 
-/* CLOCK_REALTIME, seen from CLOCK_MONOTONIC. */
+/*
+ * CLOCK_REALTIME, seen from CLOCK_BOOTTIME: that is slewed together with it, counts a suspended
+ * host's time as well, and is never set (clock_gettime(2)).
+ */
 typedef struct {
-  int64_t monotonic_ns;
-  int64_t realtime_ns; /* at monotonic_ns, give or take slack_ns */
+  int64_t boottime_ns;
+  int64_t realtime_ns; /* at boottime_ns, give or take slack_ns */
   int64_t slack_ns;    /* the two cannot be read at once */
 } HostClockReading;
 
@@ -25,7 +28,7 @@ typedef struct {
   uint64_t max_error_us; /* the client's own estimate, aged by the kernel; at most the above */
 } HostClockState;
 
-int64_t host_clock_realtime_ns (void);
+int64_t host_clock_boottime_ns (void);
 int64_t host_clock_monotonic_ns (void);
 
 /* Read both clocks as close together as a few attempts allow. */

@@ -231,7 +231,7 @@ handle_time (BusPeer *skeleton, GDBusMethodInvocation *invocation, gpointer user
   g_autoptr (GError) error = NULL;
 
   if (self->domain != NULL) {
-    bus_peer_complete_time (skeleton, invocation, host_clock_realtime_ns ());
+    bus_peer_complete_time (skeleton, invocation, host_clock_boottime_ns ());
     return TRUE;
   }
   g_dbus_method_invocation_return_error (invocation, CLOCKFERRY_ERROR,

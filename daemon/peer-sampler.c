@@ -59,7 +59,7 @@ static void
 sampler_ask (PeerSampler *self)
 {
   self->wanted--;
-  self->sent_ns = host_clock_monotonic_ns ();
+  self->sent_ns = host_clock_boottime_ns ();
   g_dbus_connection_call (self->bus, NULL, CLOCKFERRY_PEER_PATH, bus_peer_interface_info ()->name,
                           "Time", NULL, G_VARIANT_TYPE ("(x)"), G_DBUS_CALL_FLAGS_NONE,
                           SAMPLE_TIMEOUT_MS, self->cancellable, on_sample, g_rc_box_acquire (self));
@@ -106,11 +106,11 @@ take_sample (PeerSampler *self, ClockSample *sample, GVariant *reply)
   if (!clock_sample_is_plausible (sample)) {
     sampler_fail (self,
                   g_error_new (CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_BAD_MESSAGE,
-                               "it says that its time is %" G_GINT64_FORMAT " ns", remote_ns));
+                               "it says that it was booted %" G_GINT64_FORMAT " ns ago", remote_ns));
     return;
   }
   if (!clock_offset_add (&self->offset, sample))
-    g_message ("the clock of the peer was stepped; comparing anew");
+    g_message ("the clocks of the two hosts drift apart faster than clocks do; comparing anew");
   if (self->round_trip_ns == 0 || round_trip_ns < self->round_trip_ns)
     self->round_trip_ns = round_trip_ns;
   self->compared (self->user_data);
@@ -121,7 +121,7 @@ take_sample (PeerSampler *self, ClockSample *sample, GVariant *reply)
 static void
 on_sample (GObject *source, GAsyncResult *result, gpointer user_data)
 {
-  ClockSample sample = { .received_ns = host_clock_monotonic_ns () };
+  ClockSample sample = { .received_ns = host_clock_boottime_ns () };
   PeerSampler *self = user_data;
   g_autoptr (GVariant) reply = NULL;
   GError *error = NULL;
@@ -177,12 +177,13 @@ peer_sampler_free (PeerSampler *self)
 }
 
 bool
-peer_sampler_get_estimate (const PeerSampler *self, ClockEstimate *estimate)
+peer_sampler_get_estimate (const PeerSampler *self, int64_t remote_real_minus_boot_ns,
+                           ClockEstimate *estimate)
 {
   HostClockReading now;
 
   host_clock_read (&now);
-  return clock_offset_get (&self->offset, &now, estimate);
+  return clock_offset_get (&self->offset, &now, remote_real_minus_boot_ns, estimate);
 }
 
 uint64_t

@@ -32,8 +32,12 @@ void peer_sampler_stop (PeerSampler *self);
 /* Stop and free. */
 void peer_sampler_free (PeerSampler *self);
 
-/* How far this host's clock is ahead of the peer's, now. False before the first comparison. */
-bool peer_sampler_get_estimate (const PeerSampler *self, ClockEstimate *estimate);
+/*
+ * How far this host's clock is ahead, now, of the peer's as it was when it was ahead of its
+ * CLOCK_BOOTTIME by @remote_real_minus_boot_ns. False before the first comparison.
+ */
+bool peer_sampler_get_estimate (const PeerSampler *self, int64_t remote_real_minus_boot_ns,
+                                ClockEstimate *estimate);
 
 /* The shortest round trip so far in nanoseconds, 0 before the first comparison. */
 uint64_t peer_sampler_get_round_trip_ns (const PeerSampler *self);

@@ -514,9 +514,11 @@ peer_session_open_finish (PeerSession *self, GAsyncResult *result, GError **erro
 }
 
 bool
-peer_session_get_estimate (PeerSession *self, ClockEstimate *estimate)
+peer_session_get_estimate (PeerSession *self, int64_t remote_real_minus_boot_ns,
+                           ClockEstimate *estimate)
 {
-  return self->sampler != NULL && peer_sampler_get_estimate (self->sampler, estimate);
+  return self->sampler != NULL &&
+         peer_sampler_get_estimate (self->sampler, remote_real_minus_boot_ns, estimate);
 }
 
 uint64_t

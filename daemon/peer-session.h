@@ -57,10 +57,12 @@ bool peer_session_open_finish (PeerSession *self, GAsyncResult *result, GError *
   G_GNUC_WARN_UNUSED_RESULT;
 
 /*
- * How far this host's clock is ahead of the source's, now. False before the first comparison. Works
- * on a closed session too, with a bound that grows with age.
+ * How far this host's clock is ahead, now, of the source's as it was when that was ahead of its
+ * CLOCK_BOOTTIME by @remote_real_minus_boot_ns. False before the first comparison. Works on a closed
+ * session too, with a bound that grows with age.
  */
-bool peer_session_get_estimate (PeerSession *self, ClockEstimate *estimate);
+bool peer_session_get_estimate (PeerSession *self, int64_t remote_real_minus_boot_ns,
+                                ClockEstimate *estimate);
 
 /* The shortest round trip so far in nanoseconds, 0 before the first comparison. */
 uint64_t peer_session_get_round_trip_ns (PeerSession *self);

@@ -35,6 +35,8 @@ times_are_valid (const struct clock_record *record)
     return false;
   if (record->host_src_ns == 0 || record->host_src_ns > INT64_MAX)
     return false;
+  if (record->boot_src_ns > INT64_MAX)
+    return false;
   return (record->flags & CLOCK_RECORD_MASTER_CLOCK) != 0 || record->tsc_src_ticks == 0;
 }
 

@@ -52,6 +52,7 @@ struct clock_record_vcpu {
 struct clock_record {
   uint64_t guest_src_ns;  /* kvmclock; also the key that KVM_SET_CLOCK on the destination matches */
   uint64_t host_src_ns;   /* CLOCK_REALTIME of the source host */
+  uint64_t boot_src_ns;   /* its CLOCK_BOOTTIME: tells of host_src_ns when the clock is set later */
   uint64_t tsc_src_ticks; /* TSC of the source host; 0 without CLOCK_RECORD_MASTER_CLOCK */
   uint64_t tsc_ratio;     /* TSC scaling of the source, 0 without */
   uint32_t tsc_frac_bits; /* fraction bits of tsc_ratio: 48 (VMX), 32 (SVM), 0 without scaling */
@@ -62,7 +63,7 @@ struct clock_record {
 };
 
 _Static_assert(sizeof (struct clock_record_vcpu) == 16, "wire layout");
-_Static_assert(sizeof (struct clock_record) == 48, "wire layout");
+_Static_assert(sizeof (struct clock_record) == 56, "wire layout");
 
 #define CLOCK_RECORD_SIZE_MAX                                                                      \
   (sizeof (struct clock_record) + CLOCK_RECORD_VCPUS_MAX * sizeof (struct clock_record_vcpu))
@@ -75,8 +76,8 @@ enum clock_record_error {
   CLOCK_RECORD_BAD_VCPUS,  /* none, too many, ids not ascending, reserved bits set */
   CLOCK_RECORD_BAD_FREQ,   /* outside CLOCK_RECORD_FREQ_{MIN,MAX}_KHZ */
   CLOCK_RECORD_BAD_SCALE,  /* a ratio without fraction bits, or the other way, or over 63 bits */
-  CLOCK_RECORD_BAD_TIME,   /* guest_src_ns or host_src_ns over INT64_MAX, host_src_ns 0, or a TSC
-                              without CLOCK_RECORD_MASTER_CLOCK */
+  CLOCK_RECORD_BAD_TIME,   /* guest_src_ns, host_src_ns or boot_src_ns over INT64_MAX, host_src_ns 0,
+                              or a TSC without CLOCK_RECORD_MASTER_CLOCK */
   CLOCK_RECORD_BAD_FLAGS,  /* unknown flags, or flags that exclude each other */
 };
 

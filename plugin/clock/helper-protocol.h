@@ -65,12 +65,17 @@ enum helper_mode {
 
 /* Also advance a guest that uses no paravirtual clock. */
 #define HELPER_FIXUP_WITHOUT_PVCLOCK (1u << 0)
-#define HELPER_FIXUP_FLAGS_ALL       HELPER_FIXUP_WITHOUT_PVCLOCK
+/* This host's clock is right by definition, also right after it was set: theta stays as it is. */
+#define HELPER_FIXUP_CLOCK_TRUSTED (1u << 1)
+#define HELPER_FIXUP_FLAGS_ALL     (HELPER_FIXUP_WITHOUT_PVCLOCK | HELPER_FIXUP_CLOCK_TRUSTED)
 
 struct helper_fixup {
   struct helper_header header;
-  int64_t theta_ns;               /* destination's CLOCK_REALTIME minus the source's;
-                                     within +-HELPER_THETA_MAX_NS */
+  int64_t theta_ns;               /* destination's CLOCK_REALTIME minus the source's as it was at
+                                     the record; within +-HELPER_THETA_MAX_NS */
+  int64_t real_minus_boot_ns;     /* CLOCK_REALTIME minus CLOCK_BOOTTIME of the destination when
+                                     theta_ns was right: if it is another by now, the clock was set
+                                     meanwhile, and theta has moved as far */
   uint64_t theta_bound_ns;        /* true theta lies within theta_ns +- this; at most
                                      HELPER_THETA_MAX_NS */
   uint64_t deadline_monotonic_ns; /* not applied after this */
@@ -149,6 +154,7 @@ struct helper_report {
   uint32_t reason;      /* enum helper_reason */
   uint32_t flags;       /* HELPER_REPORT_* */
   int32_t failed_errno; /* with HELPER_REASON_IOCTL_FAILED */
+  int64_t theta_ns;     /* as it was used; 0 without a fix-up */
   uint64_t clock_ns;    /* the value QEMU passed to KVM_SET_CLOCK */
   uint64_t guest_dest_ns;
   uint64_t host_dest_ns;
@@ -186,10 +192,10 @@ struct helper_refused {
 
 _Static_assert(sizeof (struct helper_header) == 32, "wire layout");
 _Static_assert(sizeof (struct helper_incoming) == 40, "wire layout");
-_Static_assert(sizeof (struct helper_fixup) == 32 + 40 + 48, "wire layout");
-_Static_assert(sizeof (struct helper_record) == 32 + 48, "wire layout");
+_Static_assert(sizeof (struct helper_fixup) == 32 + 48 + 56, "wire layout");
+_Static_assert(sizeof (struct helper_record) == 32 + 56, "wire layout");
 _Static_assert(sizeof (struct helper_report_vcpu) == 24, "wire layout");
-_Static_assert(sizeof (struct helper_report) == 32 + 96, "wire layout");
+_Static_assert(sizeof (struct helper_report) == 32 + 104, "wire layout");
 _Static_assert(sizeof (struct helper_refused) == 40, "wire layout");
 
 #define HELPER_MESSAGE_SIZE_MAX                                                                    \

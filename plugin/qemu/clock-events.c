@@ -100,6 +100,7 @@ clock_set (int fd, unsigned long request, struct kvm_clock_data *clock)
   } else if (fixup != NULL) {
     kvm_vm_find (fd, &vm);
     reason = fixup_decide (fixup, &vm, clock->clock, qemu_started_ns, &plan);
+    report->theta_ns = plan.theta_ns;
     report->freq_dest_khz = plan.tsc.freq_khz;
     if (reason == HELPER_REASON_IOCTL_FAILED)
       report->failed_errno = errno;

@@ -125,7 +125,7 @@ report_clock (const struct fixup_plan *plan, const struct kvm_clock_data *clock,
   report->tsc_dest_ticks = clock_has_master (clock) ? clock->host_tsc : 0;
   report->advance_ns = (int64_t) (clock->clock - fixup->record.guest_src_ns);
   report->residual_ns = clock_residual (fixup->record.guest_src_ns, fixup->record.host_src_ns,
-                                        clock->clock, host_ns, fixup->theta_ns);
+                                        clock->clock, host_ns, plan->theta_ns);
 }
 
 /*
@@ -139,7 +139,7 @@ kvmclock_attempt (const struct fixup_plan *plan, int64_t shift_ns, struct helper
   struct kvm_clock_data clock = {
     .clock = fixup->record.guest_src_ns,
     .flags = KVM_CLOCK_REALTIME,
-    .realtime = fixup->record.host_src_ns + (uint64_t) fixup->theta_ns + (uint64_t) shift_ns,
+    .realtime = fixup->record.host_src_ns + (uint64_t) plan->theta_ns + (uint64_t) shift_ns,
   };
 
   report->attempts++;

@@ -4,6 +4,7 @@
 
 #include "guest-tsc.h"
 #include "host-calls.h"
+#include "host-time.h"
 
 /* False if KVM does not tell offsets: then the TSC can not be handed over. */
 static bool
@@ -32,6 +33,8 @@ bool
 clock_source_fill (const struct kvm_vm *vm, const struct kvm_clock_data *clock, uint64_t host_ns,
                    struct clock_record *record)
 {
+  /* first, as the clock may be set at any time */
+  int64_t real_minus_boot_ns = host_real_minus_boot_ns ();
   struct guest_tsc tsc;
   bool has_offsets;
 
@@ -41,6 +44,7 @@ clock_source_fill (const struct kvm_vm *vm, const struct kvm_clock_data *clock, 
   *record = (struct clock_record){
     .guest_src_ns = clock->clock,
     .host_src_ns = host_ns,
+    .boot_src_ns = host_ns - (uint64_t) real_minus_boot_ns,
     .freq_khz = tsc.freq_khz,
   };
   has_offsets = offsets_fill (vm, record);

@@ -5,17 +5,19 @@
 #include <linux/kvm.h>
 
 #include "host-calls.h"
+#include "host-time.h"
 
 /*
  * The blackout as CLOCK_REALTIME has it. In 128 bits: the record's times are only known to be
  * positive.
  */
 static enum helper_reason
-judge_elapsed (const struct helper_fixup *fixup, uint64_t qemu_started_ns)
+judge_elapsed (const struct fixup_plan *plan, uint64_t qemu_started_ns)
 {
+  const struct helper_fixup *fixup = plan->fixup;
   uint64_t now_ns = host_calls.clock_ns (CLOCK_MONOTONIC);
   __int128 elapsed_ns =
-    (__int128) host_calls.clock_ns (CLOCK_REALTIME) - fixup->theta_ns - fixup->record.host_src_ns;
+    (__int128) host_calls.clock_ns (CLOCK_REALTIME) - plan->theta_ns - fixup->record.host_src_ns;
   __int128 age_ns = (__int128) now_ns - qemu_started_ns;
 
   if (elapsed_ns < 0)
@@ -26,6 +28,17 @@ judge_elapsed (const struct helper_fixup *fixup, uint64_t qemu_started_ns)
   if (elapsed_ns > age_ns + fixup->theta_bound_ns)
     return HELPER_REASON_LONGER_THAN_KNOWN;
   return HELPER_REASON_NONE;
+}
+
+/* The daemon's word may be seconds old. */
+static int64_t
+theta_now_ns (const struct helper_fixup *fixup)
+{
+  if ((fixup->flags & HELPER_FIXUP_CLOCK_TRUSTED) != 0)
+    return fixup->theta_ns;
+  /* unsigned, as nobody has checked what the sum of the two is */
+  return (int64_t) ((uint64_t) fixup->theta_ns +
+                    (uint64_t) host_clock_step_ns (fixup->real_minus_boot_ns));
 }
 
 static bool
@@ -75,6 +88,7 @@ fixup_decide (const struct helper_fixup *fixup, const struct kvm_vm *vm, uint64_
   enum helper_reason reason;
 
   *plan = (struct fixup_plan){ .fixup = fixup, .vm = vm };
+  plan->theta_ns = theta_now_ns (fixup);
   if (record->guest_src_ns != clock_ns)
     return HELPER_REASON_CLOCK_MISMATCH;
   if (host_calls.clock_ns (CLOCK_MONOTONIC) > fixup->deadline_monotonic_ns)
@@ -83,7 +97,7 @@ fixup_decide (const struct helper_fixup *fixup, const struct kvm_vm *vm, uint64_
     return HELPER_REASON_NO_VCPUS;
   if (!kernel_is_new_enough (vm))
     return HELPER_REASON_KERNEL_TOO_OLD;
-  reason = judge_elapsed (fixup, qemu_started_ns);
+  reason = judge_elapsed (plan, qemu_started_ns);
   if (reason != HELPER_REASON_NONE)
     return reason;
 

@@ -75,7 +75,9 @@ def format_ns(value):
         return f"{value:.0f} ns"
     if value < 1_000_000:
         return f"{value / 1e3:.1f} us"
-    return f"{value / 1e6:.1f} ms"
+    if value < 10_000_000_000:
+        return f"{value / 1e6:.1f} ms"
+    return f"{value / 1e9:.1f} s"
 
 
 if __name__ == "__main__":

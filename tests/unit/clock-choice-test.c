@@ -20,9 +20,9 @@ test_choose (void)
   const guint64 aged = 10000001;
   const HostClockState synchronised = { .synchronised = true, .max_error_us = 3000 };
   const HostClockState free_running = { .synchronised = false, .max_error_us = 16000000 };
-  const ClockEstimate zero_inside = { .theta_ns = -90, .bound_ns = 100 };
-  const ClockEstimate zero_at_edge = { .theta_ns = 100, .bound_ns = 100 };
-  const ClockEstimate zero_outside = { .theta_ns = -101, .bound_ns = 100 };
+  const ClockEstimate zero_inside = { -90, 100, 55 };
+  const ClockEstimate zero_at_edge = { 100, 100, 55 };
+  const ClockEstimate zero_outside = { -101, 100, 55 };
   const struct {
     HostClockMode mode;
     const ClockEstimate *estimate;
@@ -59,6 +59,7 @@ test_choose (void)
     g_assert_true (choice.measured == cases[i].want.measured);
     g_assert_cmpstr (clock_distrust_name (choice.distrust), ==,
                      clock_distrust_name (cases[i].want.distrust));
+    g_assert_cmpint (choice.real_minus_boot_ns, ==, cases[i].estimate != NULL ? 55 : 0);
   }
 }
 

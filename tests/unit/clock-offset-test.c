@@ -13,9 +13,10 @@
 
 typedef struct {
   gint64 now_ns;            /* true time */
-  __int128 monotonic;       /* of this host, in 1e-6 ns, so that slewing needs no rounding */
-  __int128 remote;          /* CLOCK_REALTIME of the other, likewise */
-  gint64 realtime_ahead_ns; /* CLOCK_REALTIME here minus CLOCK_MONOTONIC */
+  __int128 local;           /* CLOCK_BOOTTIME here, in 1e-6 ns, so that slewing needs no rounding */
+  __int128 remote;          /* there, likewise */
+  gint64 realtime_ahead_ns; /* CLOCK_REALTIME here minus CLOCK_BOOTTIME */
+  gint64 remote_ahead_ns;   /* there */
   int local_ppm;
   int remote_ppm;
 } World;
@@ -24,14 +25,14 @@ static void
 world_pass (World *world, gint64 ns)
 {
   world->now_ns += ns;
-  world->monotonic += (__int128) ns * (1000000 + world->local_ppm);
+  world->local += (__int128) ns * (1000000 + world->local_ppm);
   world->remote += (__int128) ns * (1000000 + world->remote_ppm);
 }
 
 static gint64
-world_monotonic_ns (const World *world)
+world_local_ns (const World *world)
 {
-  return (gint64) (world->monotonic / 1000000);
+  return (gint64) (world->local / 1000000);
 }
 
 static gint64
@@ -43,15 +44,16 @@ world_remote_ns (const World *world)
 static gint64
 world_theta_ns (const World *world)
 {
-  return world_monotonic_ns (world) + world->realtime_ahead_ns - world_remote_ns (world);
+  return world_local_ns (world) + world->realtime_ahead_ns - world_remote_ns (world) -
+         world->remote_ahead_ns;
 }
 
 static HostClockReading
 world_read (const World *world)
 {
   return (HostClockReading){
-    .monotonic_ns = world_monotonic_ns (world),
-    .realtime_ns = world_monotonic_ns (world) + world->realtime_ahead_ns,
+    .boottime_ns = world_local_ns (world),
+    .realtime_ns = world_local_ns (world) + world->realtime_ahead_ns,
     .slack_ns = 30,
   };
 }
@@ -69,11 +71,11 @@ world_exchange (World *world)
 {
   ClockSample sample;
 
-  sample.sent_ns = world_monotonic_ns (world);
+  sample.sent_ns = world_local_ns (world);
   world_pass (world, random_delay_ns ());
   sample.remote_ns = world_remote_ns (world);
   world_pass (world, random_delay_ns ());
-  sample.received_ns = world_monotonic_ns (world);
+  sample.received_ns = world_local_ns (world);
   return sample;
 }
 
@@ -81,9 +83,10 @@ static World
 world_new (void)
 {
   return (World){
-    .monotonic = (__int128) g_test_rand_int_range (0, G_MAXINT) * SECOND_NS,
-    .remote = (__int128) 1000000 * 1700000000 * SECOND_NS + g_test_rand_int (),
+    .local = (__int128) g_test_rand_int_range (0, G_MAXINT) * SECOND_NS,
+    .remote = (__int128) g_test_rand_int_range (0, G_MAXINT) * SECOND_NS + g_test_rand_int (),
     .realtime_ahead_ns = 1700000000 * SECOND_NS + g_test_rand_int (),
+    .remote_ahead_ns = 1700000000 * SECOND_NS + g_test_rand_int (),
     .local_ppm = g_test_rand_int_range (-SLEW_PPM, SLEW_PPM + 1),
     .remote_ppm = g_test_rand_int_range (-SLEW_PPM, SLEW_PPM + 1),
   };
@@ -96,7 +99,7 @@ assert_truth_in_bound (const World *world, const ClockOffset *offset)
   ClockEstimate estimate;
   gint64 error_ns;
 
-  g_assert_true (clock_offset_get (offset, &now, &estimate));
+  g_assert_true (clock_offset_get (offset, &now, world->remote_ahead_ns, &estimate));
   error_ns = ABS (estimate.theta_ns - world_theta_ns (world));
   g_assert_cmpint (error_ns, <=, (gint64) estimate.bound_ns + RESOLUTION_NS);
 }
@@ -107,10 +110,10 @@ static void
 test_nothing_known (void)
 {
   ClockOffset offset = { 0 };
-  HostClockReading now = { .monotonic_ns = 1, .realtime_ns = 2 };
+  HostClockReading now = { .boottime_ns = 1, .realtime_ns = 2 };
   ClockEstimate estimate;
 
-  g_assert_false (clock_offset_get (&offset, &now, &estimate));
+  g_assert_false (clock_offset_get (&offset, &now, 0, &estimate));
 }
 
 static void
@@ -118,11 +121,11 @@ test_one_sample (void)
 {
   ClockOffset offset = { 0 };
   const ClockSample sample = { .sent_ns = 1000, .remote_ns = 5000000, .received_ns = 1200 };
-  const HostClockReading now = { .monotonic_ns = 1200, .realtime_ns = 9000000 };
+  const HostClockReading now = { .boottime_ns = 1200, .realtime_ns = 9000000 };
   ClockEstimate estimate;
 
   g_assert_true (clock_offset_add (&offset, &sample));
-  g_assert_true (clock_offset_get (&offset, &now, &estimate));
+  g_assert_true (clock_offset_get (&offset, &now, 0, &estimate));
   /* at the middle of the exchange it was 5000000 there and 8999900 here */
   g_assert_cmpint (estimate.theta_ns, ==, 8999900 - 5000000);
   g_assert_cmpuint (estimate.bound_ns, >=, 100);
@@ -136,12 +139,12 @@ test_lopsided_samples_complement (void)
   ClockOffset offset = { 0 };
   const ClockSample quick_there = { .sent_ns = 0, .remote_ns = 10000, .received_ns = 100000 };
   const ClockSample quick_back = { .sent_ns = 100000, .remote_ns = 190000, .received_ns = 200000 };
-  const HostClockReading now = { .monotonic_ns = 200000, .realtime_ns = 200000 };
+  const HostClockReading now = { .boottime_ns = 200000, .realtime_ns = 200000 };
   ClockEstimate estimate;
 
   g_assert_true (clock_offset_add (&offset, &quick_there));
   g_assert_true (clock_offset_add (&offset, &quick_back));
-  g_assert_true (clock_offset_get (&offset, &now, &estimate));
+  g_assert_true (clock_offset_get (&offset, &now, 0, &estimate));
   g_assert_cmpint (ABS (estimate.theta_ns), <=, 200);
   g_assert_cmpuint (estimate.bound_ns, <=, 10000 + 2 * 200);
 }
@@ -151,11 +154,11 @@ test_bound_grows_with_age (void)
 {
   ClockOffset offset = { 0 };
   const ClockSample sample = { .sent_ns = 0, .remote_ns = 0, .received_ns = 100 };
-  const HostClockReading later = { .monotonic_ns = 100 + SECOND_NS, .realtime_ns = SECOND_NS };
+  const HostClockReading later = { .boottime_ns = 100 + SECOND_NS, .realtime_ns = SECOND_NS };
   ClockEstimate estimate;
 
   g_assert_true (clock_offset_add (&offset, &sample));
-  g_assert_true (clock_offset_get (&offset, &later, &estimate));
+  g_assert_true (clock_offset_get (&offset, &later, 0, &estimate));
   g_assert_cmpuint (estimate.bound_ns, >=, CLOCK_OFFSET_DRIFT_PPM * 1000);
   g_assert_cmpuint (estimate.bound_ns, <=, CLOCK_OFFSET_DRIFT_PPM * 1000 + 100);
 }
@@ -208,20 +211,42 @@ random_step_ns (void)
   return g_test_rand_bit () ? step_ns : -step_ns;
 }
 
+/* The record was made before the peer's clock was set, or after it: the comparisons serve both. */
 static void
 test_remote_step (void)
 {
   for (guint run = 0; run < RUNS; run++) {
     World world = world_new ();
+    gint64 ahead_before_ns = world.remote_ahead_ns;
+    gint64 ahead_after_ns = ahead_before_ns + random_step_ns ();
     ClockOffset offset = { 0 };
-    ClockSample sample;
 
     for (guint i = 0; i < 40; i++) {
-      sample = world_exchange (&world);
+      ClockSample sample = world_exchange (&world);
+
       g_assert_true (clock_offset_add (&offset, &sample));
       world_pass (&world, 250000000);
+      world.remote_ahead_ns = ahead_before_ns;
+      assert_truth_in_bound (&world, &offset);
+      world.remote_ahead_ns = ahead_after_ns;
+      assert_truth_in_bound (&world, &offset);
     }
+  }
+}
+
+/* Two clocks that drift apart by more than clocks do, as after a suspend that one did not notice. */
+static void
+test_drift_beyond_any (void)
+{
+  for (guint run = 0; run < RUNS; run++) {
+    World world = world_new ();
+    ClockOffset offset = { 0 };
+    ClockSample sample = world_exchange (&world);
+
+    g_assert_true (clock_offset_add (&offset, &sample));
     world.remote += (__int128) random_step_ns () * 1000000;
+    if (world.remote < 0)
+      continue;
     sample = world_exchange (&world);
     g_assert_false (clock_offset_add (&offset, &sample));
     assert_truth_in_bound (&world, &offset);
@@ -267,7 +292,7 @@ test_implausible_samples (void)
 static void
 test_extreme_samples (void)
 {
-  const HostClockReading now = { .monotonic_ns = G_MAXINT64 / 4,
+  const HostClockReading now = { .boottime_ns = G_MAXINT64 / 4,
                                  .realtime_ns = G_MAXINT64 / 2,
                                  .slack_ns = 1 };
 
@@ -287,7 +312,11 @@ test_extreme_samples (void)
       g_assert_true (clock_sample_is_plausible (&sample));
       (void) clock_offset_add (&offset, &sample);
     }
-    g_assert_true (clock_offset_get (&offset, &now, &estimate));
+    g_assert_true (clock_offset_get (&offset, &now, 0, &estimate));
+    g_assert_true (clock_offset_get (&offset, &now, G_MAXINT64, &estimate));
+    g_assert_cmpint (estimate.theta_ns, <, -G_MAXINT64 / 8);
+    g_assert_true (clock_offset_get (&offset, &now, -G_MAXINT64, &estimate));
+    g_assert_cmpint (estimate.theta_ns, >, G_MAXINT64 / 8);
   }
 }
 
@@ -297,13 +326,13 @@ test_host_clock (void)
   g_autoptr (GError) error = NULL;
   HostClockReading reading;
   HostClockState state;
-  gint64 before_ns = host_clock_monotonic_ns ();
+  gint64 before_ns = host_clock_boottime_ns ();
 
   host_clock_read (&reading);
-  g_assert_cmpint (reading.monotonic_ns, >=, before_ns);
-  g_assert_cmpint (reading.monotonic_ns, <=, host_clock_monotonic_ns ());
+  g_assert_cmpint (reading.boottime_ns, >=, before_ns);
+  g_assert_cmpint (reading.boottime_ns, <=, host_clock_boottime_ns ());
   g_assert_cmpint (reading.slack_ns, >=, 0);
-  g_assert_cmpint (ABS (reading.realtime_ns - host_clock_realtime_ns ()), <, 10 * SECOND_NS);
+  g_assert_cmpint (ABS (reading.realtime_ns - g_get_real_time () * 1000), <, 10 * SECOND_NS);
 
   if (!host_clock_read_state (&state, &error))
     g_assert_false (state.synchronised);
@@ -321,6 +350,7 @@ main (int argc, char **argv)
   g_test_add_func ("/clock-offset/truth-is-always-inside", test_truth_is_always_inside);
   g_test_add_func ("/clock-offset/truth-is-inside-at-full-slew", test_truth_is_inside_at_full_slew);
   g_test_add_func ("/clock-offset/remote-step", test_remote_step);
+  g_test_add_func ("/clock-offset/drift-beyond-any", test_drift_beyond_any);
   g_test_add_func ("/clock-offset/local-step", test_local_step);
   g_test_add_func ("/clock-offset/implausible-samples", test_implausible_samples);
   g_test_add_func ("/clock-offset/extreme-samples", test_extreme_samples);

@@ -134,6 +134,9 @@ test_bad_time (struct fixture *fixture, gconstpointer unused)
   fixture->record->host_src_ns = INT64_MAX;
   fixture->record->guest_src_ns = (uint64_t) INT64_MAX + 1;
   expect (fixture, fixture->size, "record-bad-time");
+  fixture->record->guest_src_ns = INT64_MAX;
+  fixture->record->boot_src_ns = (uint64_t) INT64_MAX + 1;
+  expect (fixture, fixture->size, "record-bad-time");
 }
 
 static void

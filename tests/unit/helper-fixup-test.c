@@ -154,6 +154,56 @@ test_theta (struct hand_over *fixture, gconstpointer unused)
   hand_over_expect_continuous (0, 100);
 }
 
+/* Somebody sets the destination's clock after the daemon had its say of it. */
+static void
+test_clock_set_meanwhile (struct hand_over *fixture, gconstpointer unused)
+{
+  const int64_t steps_ns[] = { 2 * NS_PER_S, -(int64_t) (2 * NS_PER_S), 200000 };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (steps_ns); i++) {
+    g_autofree struct helper_report *report = NULL;
+
+    kvm_model_move (SRC);
+    hand_over_blackout (fixture, 200 * NS_PER_MS);
+    fixture->fixup->theta_ns = (int64_t) (kvm_model_realtime (DEST, kvm_model_now_ns ()) -
+                                          kvm_model_realtime (SRC, kvm_model_now_ns ()));
+    kvm_model_hosts[DEST].real_at_zero_ns += (uint64_t) steps_ns[i];
+    report = hand_over_finish (fixture);
+    hand_over_expect_verdict (report, HELPER_VERDICT_FIXED, HELPER_REASON_NONE);
+    g_assert_cmpint (llabs (report->theta_ns - fixture->fixup->theta_ns - steps_ns[i]), <, 100);
+    hand_over_expect_continuous (0, 200);
+  }
+}
+
+/* A clock that is right by definition was set right: the guest's goes by it. */
+static void
+test_trusted_clock_set (struct hand_over *fixture, gconstpointer unused)
+{
+  g_autofree struct helper_report *report = NULL;
+
+  hand_over_blackout (fixture, 200 * NS_PER_MS);
+  fixture->fixup->flags = HELPER_FIXUP_CLOCK_TRUSTED;
+  kvm_model_hosts[DEST].real_at_zero_ns += 2 * NS_PER_S;
+  report = hand_over_finish (fixture);
+  hand_over_expect_verdict (report, HELPER_VERDICT_FIXED, HELPER_REASON_NONE);
+  g_assert_cmpint (report->theta_ns, ==, 0);
+  g_assert_cmpint (report->advance_ns, >=, (int64_t) (2200 * NS_PER_MS));
+  g_assert_cmpint (report->advance_ns, <, (int64_t) (2201 * NS_PER_MS));
+}
+
+/* The record says when it was made on a clock that nobody sets. */
+static void
+test_record_has_boot_time (struct hand_over *fixture, gconstpointer unused)
+{
+  uint64_t real_minus_boot_ns;
+
+  kvm_model_hosts[SRC].real_at_zero_ns += 5 * NS_PER_S;
+  hand_over_pause (fixture);
+  real_minus_boot_ns = fixture->record->host_src_ns - fixture->record->boot_src_ns;
+  g_assert_cmpuint (
+    hand_over_distance (real_minus_boot_ns, kvm_model_hosts[SRC].real_at_zero_ns), <, 100);
+}
+
 /* A host where the two samples of KVM_SET_CLOCK lie wildly apart: bounded, and still close. */
 static void
 test_noisy_gap (struct hand_over *fixture, gconstpointer unused)
@@ -380,6 +430,9 @@ main (int argc, char **argv)
   hand_over_add ("/fixup/fixed/credited-once", test_credited_once);
   hand_over_add ("/fixup/fixed/used-once", test_used_once);
   hand_over_add ("/fixup/fixed/theta", test_theta);
+  hand_over_add ("/fixup/fixed/clock-set-meanwhile", test_clock_set_meanwhile);
+  hand_over_add ("/fixup/fixed/clock-set-meanwhile/trusted", test_trusted_clock_set);
+  hand_over_add ("/fixup/record-has-boot-time", test_record_has_boot_time);
   hand_over_add ("/fixup/fixed/noisy-gap", test_noisy_gap);
   hand_over_add ("/fixup/fixed/unequal-on-destination", test_unequal_on_destination);
   hand_over_add ("/fixup/fixed/joined", test_joined);

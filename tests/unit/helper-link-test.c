@@ -153,6 +153,22 @@ test_drain_of_a_dead_link (Fixture *fixture, gconstpointer data)
   g_assert_error (fixture->error, G_IO_ERROR, G_IO_ERROR_CLOSED);
 }
 
+/* A QEMU that is killed has not read all that lies in its socket: no less ended than any other. */
+static void
+test_drain_of_a_killed_link (Fixture *fixture, gconstpointer data)
+{
+  g_autoptr (GError) error = NULL;
+
+  g_assert_true (helper_link_send_incoming (fixture->link, 1, &error));
+  g_assert_no_error (error);
+  stand_in_qemu_send_report (fixture->qemu, HELPER_VERDICT_FIXED, HELPER_REASON_NONE);
+  stand_in_qemu_hang_up (fixture->qemu);
+
+  helper_link_drain (fixture->link);
+  g_assert_cmpuint (fixture->reports, ==, 1);
+  g_assert_error (fixture->error, G_IO_ERROR, G_IO_ERROR_CLOSED);
+}
+
 static void
 test_freed_by_callback (Fixture *fixture, gconstpointer data)
 {
@@ -357,6 +373,7 @@ main (int argc, char **argv)
   ADD ("record-and-report", test_record_and_report);
   ADD ("drain", test_drain);
   ADD ("drain/of-a-dead-link", test_drain_of_a_dead_link);
+  ADD ("drain/of-a-killed-link", test_drain_of_a_killed_link);
   ADD ("freed-by-callback", test_freed_by_callback);
   ADD ("freed-by-callback/in-drain", test_freed_in_drain);
   ADD ("hung-up", test_hung_up);

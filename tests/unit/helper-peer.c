@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "helper-channel.h"
+#include "host-time.h"
 #include "temp-folder.h"
 
 #define NS_PER_S 1000000000ull
@@ -112,6 +113,7 @@ helper_peer_fixup (const struct clock_record *record)
 
   helper_header_init (&fixup->header, HELPER_MESSAGE_FIXUP, (uint32_t) size, helper_peer_domain);
   fixup->theta_bound_ns = 1000000;
+  fixup->real_minus_boot_ns = host_real_minus_boot_ns ();
   fixup->deadline_monotonic_ns = now_ns + 60 * NS_PER_S;
   fixup->max_advance_ns = 300 * NS_PER_S;
   memcpy (&fixup->record, record, record_size);

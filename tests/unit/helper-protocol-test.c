@@ -127,7 +127,7 @@ test_body (void)
   }                                                                                                \
   G_STMT_END
   EXPECT_BAD (mode, 2);
-  EXPECT_BAD (flags, 2);
+  EXPECT_BAD (flags, 4);
   EXPECT_BAD (theta_ns, HELPER_THETA_MAX_NS + 1);
   EXPECT_BAD (theta_ns, -HELPER_THETA_MAX_NS - 1);
   EXPECT_BAD (theta_ns, INT64_MIN);

@@ -163,6 +163,9 @@ model_ioctl (int fd, unsigned long request, void *arg)
 static uint64_t
 model_clock_ns (clockid_t clock)
 {
+  /* slewed with CLOCK_REALTIME, and not set with it */
+  if (clock == CLOCK_BOOTTIME)
+    return kvm_model_realtime (here, now_ns) - kvm_model_hosts[here].real_at_zero_ns;
   if (clock != CLOCK_REALTIME)
     return real_calls.clock_ns (clock) + MONOTONIC_AHEAD_NS - monotonic_lag_ns;
   now_ns += 30;

@@ -214,6 +214,7 @@ peer_fixture_make_record (guint vcpus, guint64 guest_src_ns)
 
   record->guest_src_ns = guest_src_ns;
   record->host_src_ns = 1700000000000000000;
+  record->boot_src_ns = 3600000000000;
   record->tsc_src_ticks = 12345;
   record->freq_khz = 2000000;
   record->flags = CLOCK_RECORD_MASTER_CLOCK;

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "domain-uuid.h"
+#include "host-clock.h"
 #include "temp-folder.h"
 
 #define RECORD_VCPUS 2
@@ -183,6 +184,7 @@ stand_in_qemu_make_record (guint64 guest_src_ns)
 
   record->guest_src_ns = guest_src_ns;
   record->host_src_ns = (guint64) g_get_real_time () * 1000;
+  record->boot_src_ns = (guint64) host_clock_boottime_ns ();
   record->tsc_src_ticks = 5 * guest_src_ns / 2;
   record->freq_khz = 2500000;
   record->flags = CLOCK_RECORD_MASTER_CLOCK;
