@@ -373,9 +373,13 @@ arrival_take_report (Arrival *arrival, const struct helper_report *report)
 {
   g_free (arrival->report);
   arrival->report = g_memdup2 (report, report->header.length);
-  /* the clock may have been set after the helper was told */
+  if (!arrival->fixup.is_sent)
+    return;
+  /* since the helper was told, the clock may have been set, and the two have drifted apart */
   if (report->verdict != HELPER_VERDICT_STOCK)
     arrival->fixup.choice.theta_ns = report->theta_ns;
+  arrival->fixup.choice.bound_ns +=
+    (guint64) clock_offset_drift_ns (host_clock_monotonic_ns () - arrival->fixup_sent_ns);
 }
 
 void

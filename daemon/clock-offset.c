@@ -27,17 +27,6 @@ G_STATIC_ASSERT (G_N_ELEMENTS (distrust_names) == CLOCK_DISTRUST_APART + 1);
 
 /* internal methods */
 
-/* What two clocks drift apart in @age_ns at most, rounded up. */
-static int64_t
-drift_ns (int64_t age_ns)
-{
-  if (age_ns <= 0)
-    return 0;
-  /* in two parts, as an age of months times the rate would overflow */
-  return age_ns / 1000000 * CLOCK_OFFSET_DRIFT_PPM +
-         age_ns % 1000000 * CLOCK_OFFSET_DRIFT_PPM / 1000000 + 1;
-}
-
 static uint64_t
 distance_ns (int64_t a_ns, int64_t b_ns)
 {
@@ -66,10 +55,20 @@ bound_by_kernels_ns (const HostClockState *local, const HostClockState *remote)
     return CLOCK_BOUND_UNKNOWN_NS;
   /* what the peer's kernel said has aged since, ours has not */
   return (local->max_error_us + remote->max_error_us) * 1000 +
-         (uint64_t) drift_ns (CLOCK_STATE_AGE_MAX_NS);
+         (uint64_t) clock_offset_drift_ns (CLOCK_STATE_AGE_MAX_NS);
 }
 
 /* public methods */
+
+int64_t
+clock_offset_drift_ns (int64_t age_ns)
+{
+  if (age_ns <= 0)
+    return 0;
+  /* in two parts, as an age of months times the rate would overflow */
+  return age_ns / 1000000 * CLOCK_OFFSET_DRIFT_PPM +
+         age_ns % 1000000 * CLOCK_OFFSET_DRIFT_PPM / 1000000 + 1;
+}
 
 const char *
 clock_distrust_name (ClockDistrust distrust)
@@ -113,7 +112,7 @@ clock_offset_add (ClockOffset *self, const ClockSample *sample)
    * The peer's answer can be from any moment of the round trip, and its clock went on drifting
    * until received_ns, for which the interval is to stand.
    */
-  int64_t wander_ns = drift_ns (sample->received_ns - sample->sent_ns);
+  int64_t wander_ns = clock_offset_drift_ns (sample->received_ns - sample->sent_ns);
   ClockOffset fresh = {
     .samples = 1,
     .at_ns = sample->received_ns,
@@ -131,7 +130,7 @@ clock_offset_add (ClockOffset *self, const ClockSample *sample)
     return true;
   }
 
-  growth_ns = drift_ns (fresh.at_ns - self->at_ns);
+  growth_ns = clock_offset_drift_ns (fresh.at_ns - self->at_ns);
   low_ns = MAX (self->low_ns - growth_ns, fresh.low_ns);
   high_ns = MIN (self->high_ns + growth_ns, fresh.high_ns);
   if (low_ns > high_ns) {
@@ -163,7 +162,7 @@ clock_offset_get (const ClockOffset *self, const HostClockReading *now,
              remote_real_minus_boot_ns;
   estimate->theta_ns = (int64_t) CLAMP (theta_ns, -INCREDIBLE_NS, INCREDIBLE_NS);
   estimate->bound_ns =
-    (uint64_t) ((width_ns + 1) / 2 + drift_ns (now->boottime_ns - self->at_ns) + now->slack_ns);
+    (uint64_t) ((width_ns + 1) / 2 + clock_offset_drift_ns (now->boottime_ns - self->at_ns) + now->slack_ns);
   return true;
 }
 

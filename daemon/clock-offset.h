@@ -44,7 +44,8 @@ typedef struct {
 
 /* theta, and how far from the truth it can be. */
 typedef struct {
-  int64_t theta_ns; /* far from any credible one for absurd clocks, see clock_choice_is_credible() */
+  int64_t
+    theta_ns; /* far from any credible one for absurd clocks, see clock_choice_is_credible() */
   uint64_t bound_ns;
   int64_t real_minus_boot_ns; /* CLOCK_REALTIME here minus CLOCK_BOOTTIME, for which theta stands */
 } ClockEstimate;
@@ -96,6 +97,9 @@ const char *host_clock_mode_name (HostClockMode mode);
 
 /* Find the mode called @name, exactly as host_clock_mode_name() spells it. */
 bool host_clock_mode_parse (const char *name, HostClockMode *mode);
+
+/* What two clocks drift apart in @age_ns at most, rounded up. */
+int64_t clock_offset_drift_ns (int64_t age_ns);
 
 /* Whether the peer's time is one that the arithmetic here can hold, and the local ones in order. */
 bool clock_sample_is_plausible (const ClockSample *sample);

@@ -104,9 +104,9 @@ take_sample (PeerSampler *self, ClockSample *sample, GVariant *reply)
   g_variant_get (reply, "(x)", &remote_ns);
   sample->remote_ns = remote_ns;
   if (!clock_sample_is_plausible (sample)) {
-    sampler_fail (self,
-                  g_error_new (CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_BAD_MESSAGE,
-                               "it says that it was booted %" G_GINT64_FORMAT " ns ago", remote_ns));
+    sampler_fail (self, g_error_new (CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_BAD_MESSAGE,
+                                     "it says that it was booted %" G_GINT64_FORMAT " ns ago",
+                                     remote_ns));
     return;
   }
   if (!clock_offset_add (&self->offset, sample))

@@ -76,9 +76,9 @@ enum clock_record_error {
   CLOCK_RECORD_BAD_VCPUS,  /* none, too many, ids not ascending, reserved bits set */
   CLOCK_RECORD_BAD_FREQ,   /* outside CLOCK_RECORD_FREQ_{MIN,MAX}_KHZ */
   CLOCK_RECORD_BAD_SCALE,  /* a ratio without fraction bits, or the other way, or over 63 bits */
-  CLOCK_RECORD_BAD_TIME,   /* guest_src_ns, host_src_ns or boot_src_ns over INT64_MAX, host_src_ns 0,
+  CLOCK_RECORD_BAD_TIME,  /* guest_src_ns, host_src_ns or boot_src_ns over INT64_MAX, host_src_ns 0,
                               or a TSC without CLOCK_RECORD_MASTER_CLOCK */
-  CLOCK_RECORD_BAD_FLAGS,  /* unknown flags, or flags that exclude each other */
+  CLOCK_RECORD_BAD_FLAGS, /* unknown flags, or flags that exclude each other */
 };
 
 /* Bytes that a record with @vcpu_count vCPUs takes. */

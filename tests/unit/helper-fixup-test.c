@@ -200,8 +200,8 @@ test_record_has_boot_time (struct hand_over *fixture, gconstpointer unused)
   kvm_model_hosts[SRC].real_at_zero_ns += 5 * NS_PER_S;
   hand_over_pause (fixture);
   real_minus_boot_ns = fixture->record->host_src_ns - fixture->record->boot_src_ns;
-  g_assert_cmpuint (
-    hand_over_distance (real_minus_boot_ns, kvm_model_hosts[SRC].real_at_zero_ns), <, 100);
+  g_assert_cmpuint (hand_over_distance (real_minus_boot_ns, kvm_model_hosts[SRC].real_at_zero_ns),
+                    <, 100);
 }
 
 /* A host where the two samples of KVM_SET_CLOCK lie wildly apart: bounded, and still close. */
