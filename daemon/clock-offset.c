@@ -162,7 +162,8 @@ clock_offset_get (const ClockOffset *self, const HostClockReading *now,
              remote_real_minus_boot_ns;
   estimate->theta_ns = (int64_t) CLAMP (theta_ns, -INCREDIBLE_NS, INCREDIBLE_NS);
   estimate->bound_ns =
-    (uint64_t) ((width_ns + 1) / 2 + clock_offset_drift_ns (now->boottime_ns - self->at_ns) + now->slack_ns);
+    (uint64_t) ((width_ns + 1) / 2 + clock_offset_drift_ns (now->boottime_ns - self->at_ns) +
+                now->slack_ns);
   return true;
 }
 

@@ -14,8 +14,30 @@ import failure_report  # noqa: E402
 import guest_domain  # noqa: E402
 import host_channel  # noqa: E402
 import host_pair  # noqa: E402
+import journey  # noqa: E402
+import kinds_table  # noqa: E402
 import migration  # noqa: E402
 from daemon_journal import DaemonJournal  # noqa: E402
+
+
+def pytest_addoption(parser):
+    parser.addoption("--full", action="store_true", help="also the tests that take too long for every day")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "full: takes too long for every day; runs with --full")
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--full"):
+        return
+    left_out = [item for item in items if item.get_closest_marker("full")]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
+
+
+def pytest_sessionstart():
+    kinds_table.begin_measurements()
 
 
 @pytest.fixture(scope="session")
@@ -75,6 +97,22 @@ def start_ready_guest(deployed_hosts, start_guest):
         return guest
 
     return start
+
+
+@pytest.fixture(scope="module")
+def arm(deployed_hosts):
+    """A journey with clockferry, for all the tests of a file."""
+    with journey.travel(deployed_hosts, journey.CLOCKFERRY) as made:
+        yield made
+
+
+@pytest.fixture
+def trip(arm, request):
+    """The file's journey. A test that fails may leave the guest anywhere: the next one gets a new guest."""
+    failed_before = request.session.testsfailed
+    yield arm
+    if request.session.testsfailed != failed_before:
+        arm.leave()
 
 
 @pytest.fixture

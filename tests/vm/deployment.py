@@ -6,6 +6,7 @@ import contextlib
 import host_pair
 
 _DAEMON_UNIT = "clockferryd.service"
+_SETTINGS_PATH = "/etc/clockferry/clockferry.conf.d/90-test.conf"
 _HOOK_PATH = "/etc/libvirt/hooks/qemu.d/50-clockferry"
 
 # What a package's scripts would do. A reload makes libvirtd see a hook where there was none before.
@@ -31,6 +32,26 @@ def deploy(hosts, staging_dir):
         host.run(_ACTIVATE_SCRIPT, timeout=120)
 
     host_pair.run_in_parallel(*(lambda host=host: deploy_to(host) for host in hosts))
+
+
+@contextlib.contextmanager
+def daemon_settings(hosts, **keys):
+    """Within it the daemons of these hosts run with these keys of clockferry.conf."""
+    def restart(host):
+        # two restarts within seconds are no sign of trouble here
+        host.run(["systemctl", "reset-failed", _DAEMON_UNIT], check=False)
+        host.run(["systemctl", "restart", _DAEMON_UNIT])
+
+    text = "[clockferry]\n" + "".join(f"{key}={value}\n" for key, value in keys.items())
+    for host in hosts:
+        host.put_file(_SETTINGS_PATH, text)
+        restart(host)
+    try:
+        yield
+    finally:
+        for host in hosts:
+            host.run(["rm", "-f", _SETTINGS_PATH])
+            restart(host)
 
 
 @contextlib.contextmanager

@@ -12,11 +12,15 @@ import debian_kernel
 GUEST_DIR = "/var/lib/clockferry-test"
 YARDSTICK_PORT_NAME = "org.clockferry.yardstick"
 
+DISK_MIB = 16
+
 _INITRAMFS_PATH = f"{GUEST_DIR}/guest-initramfs.gz"
 _LOG_DIR = "/var/log/libvirt/qemu"
 
 
 # libvirt's hooks can add the helper to a QEMU that receives a guest, not to one that is started: that takes the domain's own XML.
+HIDDEN_KVM_XML = "<kvm><hidden state='on'/></kvm>"
+
 WITH_HELPER_XML = "<qemu:commandline><qemu:env name='LD_PRELOAD' value='libclockferry-qemu.so'/></qemu:commandline>"
 
 
@@ -28,6 +32,9 @@ class GuestSpec:
     memory_mib: int = 96
     clocksource: str = None                  # None: what the guest's kernel chooses by itself
     extra_cmdline: str = ""
+    persistent: bool = False
+    vcpus_max: int = None                    # None: as many as vcpus
+    disk: bool = False                       # a qcow2 image of its own on either host
     cpu_xml: str = "<cpu mode='host-passthrough' check='none' migratable='on'/>"
     clock_xml: str = "<clock offset='utc'/>"
     features_xml: str = ""                   # inside <features>
@@ -49,6 +56,20 @@ class GuestSpec:
         return f"{_LOG_DIR}/{self.name}-console.log"
 
 
+    @property
+    def disk_path(self):
+        return f"{GUEST_DIR}/{self.name}.qcow2"
+
+
+def without_kvmclock(host):
+    """Fields of a guest that does not see KVM, and has only its TSC to go by.
+
+    Under emulation its kernel cannot measure the TSC's frequency, so it is told, as the emulated hosts are.
+    """
+    frequency = next(word for word in host.get_file("/proc/cmdline").split() if word.startswith("tsc_early_khz="))
+    return {"features_xml": HIDDEN_KVM_XML, "clocksource": "tsc", "extra_cmdline": f"{frequency} hpet=disable pmtmr=0"}
+
+
 def build_initramfs():
     archive = cpio_archive.CpioArchive()
     archive.add_file("init", build_tree.compile_guest_init().read_bytes(), mode=0o755)
@@ -62,18 +83,25 @@ def deploy_initramfs(hosts):
         host.put_file(_INITRAMFS_PATH, content)
 
 
+def deploy_disk(hosts, spec):
+    for host in hosts:
+        host.run(["qemu-img", "create", "-q", "-f", "qcow2", spec.disk_path, f"{DISK_MIB}M"])
+
+
 def make_domain_xml(spec):
     kernel = debian_kernel.find_kernel()
     cmdline = "console=ttyS0 quiet tsc=reliable mitigations=off no_timer_check cryptomgr.notests nowatchdog panic=-1"
     if spec.clocksource:
         cmdline += f" clocksource={spec.clocksource}"
+    disk_xml = (f"<disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='{spec.disk_path}'/>"
+                "<target dev='vda' bus='virtio'/></disk>") if spec.disk else ""
     return f"""\
 <domain type='kvm' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>
   <name>{spec.name}</name>
   <uuid>{spec.uuid}</uuid>
   <metadata>{spec.metadata_xml}</metadata>
   <memory unit='MiB'>{spec.memory_mib}</memory>
-  <vcpu>{spec.vcpus}</vcpu>
+  <vcpu current='{spec.vcpus}'>{spec.vcpus_max or spec.vcpus}</vcpu>
   <os>
     <type arch='x86_64' machine='pc'>hvm</type>
     <kernel>{kernel.image}</kernel>
@@ -93,6 +121,7 @@ def make_domain_xml(spec):
       <target type='virtio' name='{YARDSTICK_PORT_NAME}'/>
     </channel>
     <memballoon model='none'/>
+    {disk_xml}
     {spec.devices_xml}
   </devices>
   {spec.domain_xml}

@@ -128,6 +128,8 @@ def _add_overlay(archive, identity):
         "etc/libvirt/libvirtd.conf": f'auth_tcp = "none"\nhost_uuid = "{identity.uuid}"\n',
         # The guest's yardstick file must not be rotated away in the middle of a test.
         "etc/libvirt/virtlogd.conf": "max_size = 1073741824\n",
+        # Upstream libvirt installs this; Debian's package does not, and then there is no post-copy.
+        "etc/sysctl.d/60-qemu-postcopy-migration.conf": "vm.unprivileged_userfaultfd = 1\n",
         "etc/systemd/journald.conf.d/clockferry-test.conf":
             "[Journal]\nStorage=volatile\nRateLimitIntervalSec=0\nForwardToSyslog=no\n",
         f"etc/systemd/system/{_AGENT_UNIT_NAME}": _AGENT_UNIT,

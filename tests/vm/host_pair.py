@@ -101,7 +101,7 @@ def measure_tsc_khz():
     program = build_tree.compile_host_clock()
 
     def take_pair():
-        tsc, _width, clock_ns = subprocess.run([program, "pairs", "1"], check=True, capture_output=True, text=True).stdout.split()
+        tsc, _width, clock_ns = subprocess.run([program, "pairs", "realtime", "1"], check=True, capture_output=True, text=True).stdout.split()
         return int(tsc), int(clock_ns)
 
     begin = take_pair()

@@ -29,19 +29,22 @@ class ClockPair:
 
 @dataclasses.dataclass(frozen=True)
 class ClockOffset:
-    """How far `other` is ahead of `reference` (CLOCK_REALTIME both), at a time on the reference's clock."""
+    """How far `other` is ahead of `reference`, at a time on the reference's clock."""
     offset_ns: float
     bound_ns: float
     round_trip_min_ns: int
     reference_time_ns: int
 
 
-def measure_clock_offset(reference, other):
-    """Let two hosts play ping-pong through the memory they share; the offset is proven to within the bound."""
+def measure_clock_offset(reference, other, clock="realtime"):
+    """Let two hosts play ping-pong through the memory they share; the offset is proven to within the bound.
+
+    The clock "raw" is CLOCK_MONOTONIC_RAW, which nobody steps or slews: how a host's time passed, whatever its clock did.
+    """
     nonce = secrets.randbits(63) + 1
     _answered, asked = host_pair.run_in_parallel(
-        lambda: _play(other, f"answer $memory {nonce}"),
-        lambda: _play(reference, f"ask $memory {nonce} {_ROUNDS}"))
+        lambda: _play(other, f"answer {clock} $memory {nonce}"),
+        lambda: _play(reference, f"ask {clock} $memory {nonce} {_ROUNDS}"))
     sent_ns, stamp_ns, received_ns = (int(word) for word in asked.stdout.split())
     round_trip_min_ns = received_ns - sent_ns
     return ClockOffset(stamp_ns - sent_ns - round_trip_min_ns / 2, round_trip_min_ns / 2, round_trip_min_ns, received_ns)
@@ -52,8 +55,8 @@ def _play(host, part):
 
 
 def take_clock_pairs(host):
-    """Pairs (TSC, CLOCK_REALTIME) of the host itself, taken at once: the tightest of many."""
-    lines = host.run([_HOST_CLOCK, "pairs", _PAIRS]).stdout.splitlines()
+    """Pairs (TSC, CLOCK_MONOTONIC_RAW) of the host itself, taken at once: the tightest of many."""
+    lines = host.run([_HOST_CLOCK, "pairs", "raw", _PAIRS]).stdout.splitlines()
     pairs = [ClockPair(*(int(word) for word in line.split())) for line in lines]
     return sorted(pairs, key=lambda pair: pair.width_ticks)[:_PAIRS_KEPT]
 
@@ -61,8 +64,17 @@ def take_clock_pairs(host):
 def set_clock_offset(reference, other, offset_ns):
     """Step `other` so that it is ahead of `reference` by this much; returns the offset as it then is."""
     step_ns = round(offset_ns - measure_clock_offset(reference, other).offset_ns)
-    other.run([_HOST_CLOCK, "step", step_ns])
+    step_clock(other, step_ns)
     return measure_clock_offset(reference, other)
+
+
+def step_clock(host, step_ns):
+    host.run([_HOST_CLOCK, "step", step_ns])
+
+
+def slew_clock(host, ppm):
+    """Let the host's clock run fast by this much from now on; 0 ends it."""
+    host.run([_HOST_CLOCK, "slew", ppm])
 
 
 def declare_clock(host, synchronised):

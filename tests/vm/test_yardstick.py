@@ -125,4 +125,12 @@ def test_half_written_line_is_left_alone():
 
 def test_last_stay_begins_where_numbers_are_missing():
     lines = "".join(f"P {sequence} 0 {sequence} 2 3 4 5 6\n" for sequence in (1, 2, 3, 40, 41))
-    assert [sample.sequence for sample in yardstick.GuestLog.parse(lines).get_last_stay()] == [40, 41]
+    assert yardstick.GuestLog.parse(lines).get_last_stay_begin() == 3
+
+
+def test_hyperv_page_is_read_where_it_stands():
+    log = yardstick.GuestLog.parse("S 1 hyperv_clocksource_tsc_page\nP 1 0 10 2 30 11 2 40\nH 1 7 36893488147419103 -5\n")
+    page, = log.hyperv_pages
+    assert (page.after_samples, page.page_sequence) == (1, 7)
+    # a scale of 2^64 / 500: 500 ticks are one unit of 100 ns
+    assert page.get_reference_time_ns(500 * 10**6 + 1) == 100 * (10**6 - 5)

@@ -7,9 +7,11 @@ coherence   MONOTONIC_RAW over the TSC is a straight line. After a migration it 
             TSC and kvmclock (or whatever the guest keeps time by) were moved against each other.
 continuity  The guest's TSC is the host's plus an offset that debugfs tells, and the host's TSC ties to the host's clock, so
             each reading of the guest's CLOCK_REALTIME has an exact place on the host's: its error must be the same after.
+page        A guest with Hyper-V's reference TSC page has the relation of its two clocks in that page, to be read there.
 
 Both are found by fitting a line to either side and comparing the two where they meet (the seam). The slope is therefore
-extrapolated over the blackout alone. "True" time is the CLOCK_REALTIME of the host that the guest came from.
+extrapolated over the blackout alone. "True" time is the CLOCK_MONOTONIC_RAW of the host that the guest came from, on which no
+step or slew of the host's clock shows.
 """
 
 import dataclasses
@@ -31,31 +33,46 @@ class GuestSample:
 
 
 @dataclasses.dataclass(frozen=True)
+class HypervPage:
+    """Hyper-V's reference TSC page, as the guest saw it: reference time is TSC * scale >> 64 + offset, in 100 ns."""
+    after_samples: int            # how many samples of the log came before
+    page_sequence: int
+    scale: int
+    offset: int
+
+    def get_reference_time_ns(self, tsc_ticks):
+        return 100 * ((tsc_ticks * self.scale >> 64) + self.offset)
+
+
+@dataclasses.dataclass(frozen=True)
 class GuestLog:
     """What the guest wrote on one host."""
     samples: list
     clocksources: list
+    hyperv_pages: list
 
     @classmethod
     def parse(cls, text):
-        samples, clocksources = [], []
+        samples, clocksources, hyperv_pages = [], [], []
         # The last line may be half written.
         for line in text[:text.rfind("\n") + 1].splitlines():
             kind, *words = line.split()
             if kind == "P":
                 sequence, cpu, *numbers = (int(word) for word in words)
                 samples.append(GuestSample(sequence, cpu, ClockPair(*numbers[:3]), ClockPair(*numbers[3:])))
+            elif kind == "H":
+                hyperv_pages.append(HypervPage(len(samples), *(int(word) for word in words[1:])))
             else:
                 clocksources.append(words[1])
-        return cls(samples, clocksources)
+        return cls(samples, clocksources, hyperv_pages)
 
-    def get_last_stay(self):
-        """The samples since the guest last came to this host: where it was elsewhere, numbers are missing."""
+    def get_last_stay_begin(self):
+        """Where the samples since the guest last came to this host begin: where it was elsewhere, numbers are missing."""
         begin = 0
         for index in range(1, len(self.samples)):
             if self.samples[index].sequence != self.samples[index - 1].sequence + 1:
                 begin = index
-        return self.samples[begin:]
+        return begin
 
 
 @dataclasses.dataclass(frozen=True)
@@ -171,7 +188,8 @@ class TrueTime:
 def judge_migration(samples_before, samples_after, host_before, host_after, clock_offsets):
     """Compare a guest's samples on the host it came from with those on the host it went to.
 
-    clock_offsets: at least two measurements of how far the second host's clock is ahead, around the migration.
+    clock_offsets: at least two measurements of how far the second host's clock is ahead, around the migration; none when it is
+    the same host.
     """
     time_before = TrueTime(host_before.clock_pairs)
     time_after = TrueTime(host_after.clock_pairs, clock_offsets)
@@ -249,8 +267,9 @@ def _choose_tight(items, get_width):
 
 
 def _split_around_gap(placed, gap_ns):
-    """Two halves with a gap of this length between them."""
+    """Two halves with a gap of this length between them, or of half the time there is."""
     middle_ns = (placed[0].true_time_ns + placed[-1].true_time_ns) / 2
+    gap_ns = min(gap_ns, (placed[-1].true_time_ns - placed[0].true_time_ns) / 2)
     return ([each for each in placed if each.true_time_ns < middle_ns - gap_ns / 2],
             [each for each in placed if each.true_time_ns > middle_ns + gap_ns / 2])
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * host_clock.c - read, compare, step and declare the CLOCK_REALTIME of an emulated host
+ * host_clock.c - read and compare the clocks of emulated hosts; step, slew and declare their CLOCK_REALTIME
  *
- * `pairs` ties CLOCK_REALTIME to the host's TSC. `ask` on one host and `answer` on the other play ping-pong through
+ * `pairs` ties a clock to the host's TSC. `ask` on one host and `answer` on the other play ping-pong through
  * memory that both hosts map (ivshmem): every round proves bounds for the offset between the two clocks, since the
  * answerer's stamp was taken between the asker's two. None of it shares code with clockferry, which it is to judge.
  *
@@ -50,11 +50,19 @@ fail (const char *what)
   return 1;
 }
 
+/* CLOCK_MONOTONIC_RAW is neither stepped nor slewed: what a clock did is seen against it. */
+static bool
+parse_clock (const char *name, clockid_t *clock)
+{
+  *clock = strcmp (name, "raw") ? CLOCK_REALTIME : CLOCK_MONOTONIC_RAW;
+  return !strcmp (name, "raw") || !strcmp (name, "realtime");
+}
+
 static int
-print_pairs (int count)
+print_pairs (clockid_t clock, int count)
 {
   for (int i = 0; i < count; i++) {
-    struct tight_pair pair = tight_pair_take (CLOCK_REALTIME, PAIR_TRIES);
+    struct tight_pair pair = tight_pair_take (clock, PAIR_TRIES);
 
     printf ("%" PRIu64 " %" PRIu64 " %" PRId64 "\n", pair.tsc_before_ticks, pair.width_ticks,
             pair.clock_ns);
@@ -109,7 +117,7 @@ spin_while (_Atomic uint64_t *counter, uint64_t previous)
 }
 
 static int
-answer (struct mailbox *mailbox, uint64_t nonce)
+answer (struct mailbox *mailbox, uint64_t nonce, clockid_t clock)
 {
   uint64_t round = 0;
 
@@ -124,7 +132,7 @@ answer (struct mailbox *mailbox, uint64_t nonce)
     round = atomic_load (&mailbox->ask_round);
     if (round == LAST_ROUND)
       return 0;
-    atomic_store (&mailbox->answer_stamp_ns, clock_read_ns (CLOCK_REALTIME));
+    atomic_store (&mailbox->answer_stamp_ns, clock_read_ns (clock));
     atomic_store (&mailbox->answer_round, round);
   }
 }
@@ -134,7 +142,7 @@ answer (struct mailbox *mailbox, uint64_t nonce)
  * answerer's stamp. Bounds of several rounds are not put together: meanwhile the clocks may drift apart by more than these.
  */
 static int
-ask (struct mailbox *mailbox, uint64_t nonce, uint64_t rounds)
+ask (struct mailbox *mailbox, uint64_t nonce, clockid_t clock, uint64_t rounds)
 {
   int64_t best_sent_ns = 0, best_stamp_ns = 0, best_received_ns = INT64_MAX;
   int64_t end_ns;
@@ -146,12 +154,12 @@ ask (struct mailbox *mailbox, uint64_t nonce, uint64_t rounds)
 
   end_ns = clock_read_ns (CLOCK_MONOTONIC) + ROUNDS_MAX_DURATION_NS;
   for (uint64_t round = 1; round <= rounds && clock_read_ns (CLOCK_MONOTONIC) < end_ns; round++) {
-    int64_t sent_ns = clock_read_ns (CLOCK_REALTIME), received_ns;
+    int64_t sent_ns = clock_read_ns (clock), received_ns;
 
     atomic_store (&mailbox->ask_round, round);
     if (!spin_while (&mailbox->answer_round, round - 1))
       return fail ("waiting for the answer");
-    received_ns = clock_read_ns (CLOCK_REALTIME);
+    received_ns = clock_read_ns (clock);
 
     if (received_ns - sent_ns < best_received_ns - best_sent_ns) {
       best_sent_ns = sent_ns;
@@ -178,6 +186,16 @@ step (int64_t offset_ns)
   return clock_adjtime (CLOCK_REALTIME, &change) < 0 ? fail ("stepping the clock") : 0;
 }
 
+/* Let the clock run fast, or slow, by as much as a time service may have it. */
+static int
+slew (double ppm)
+{
+  /* 16 bits of fraction (adjtimex(2)) */
+  struct timex change = { .modes = ADJ_FREQUENCY, .freq = (long) (ppm * 65536) };
+
+  return clock_adjtime (CLOCK_REALTIME, &change) < 0 ? fail ("slewing the clock") : 0;
+}
+
 /* Make the kernel say what it would say with, or without, a time service that keeps the clock. */
 static int
 declare (bool synchronised)
@@ -193,37 +211,42 @@ declare (bool synchronised)
 }
 
 static int
-use_mailbox (char **argv, bool asking)
+use_mailbox (clockid_t clock, char **argv, bool asking)
 {
-  struct mailbox *mailbox = map_mailbox (argv[2]);
-  uint64_t nonce = strtoull (argv[3], NULL, 10);
+  struct mailbox *mailbox = map_mailbox (argv[3]);
+  uint64_t nonce = strtoull (argv[4], NULL, 10);
 
   if (!mailbox)
-    return fail (argv[2]);
-  return asking ? ask (mailbox, nonce, strtoull (argv[4], NULL, 10)) : answer (mailbox, nonce);
+    return fail (argv[3]);
+  return asking ? ask (mailbox, nonce, clock, strtoull (argv[5], NULL, 10))
+                : answer (mailbox, nonce, clock);
 }
 
 int
 main (int argc, char **argv)
 {
   const char *verb = argc > 1 ? argv[1] : "";
+  clockid_t clock = CLOCK_REALTIME;
+  bool has_clock = argc > 2 && parse_clock (argv[2], &clock);
 
-  if (!strcmp (verb, "pairs") && argc == 3)
-    return print_pairs (atoi (argv[2]));
-  if (!strcmp (verb, "answer") && argc == 4)
-    return use_mailbox (argv, false);
-  if (!strcmp (verb, "ask") && argc == 5)
-    return use_mailbox (argv, true);
+  if (!strcmp (verb, "pairs") && argc == 4 && has_clock)
+    return print_pairs (clock, atoi (argv[3]));
+  if (!strcmp (verb, "answer") && argc == 5 && has_clock)
+    return use_mailbox (clock, argv, false);
+  if (!strcmp (verb, "ask") && argc == 6 && has_clock)
+    return use_mailbox (clock, argv, true);
   if (!strcmp (verb, "step") && argc == 3)
     return step (strtoll (argv[2], NULL, 10));
+  if (!strcmp (verb, "slew") && argc == 3)
+    return slew (strtod (argv[2], NULL));
   if (!strcmp (verb, "declare") && argc == 3 && !strcmp (argv[2], "synchronised"))
     return declare (true);
   if (!strcmp (verb, "declare") && argc == 3 && !strcmp (argv[2], "unsynchronised"))
     return declare (false);
 
-  fprintf (
-    stderr,
-    "usage: host-clock pairs COUNT | answer MEMORY NONCE | ask MEMORY NONCE ROUNDS | step NS |\n"
-    "       declare synchronised|unsynchronised\n");
+  fprintf (stderr, "usage: host-clock pairs CLOCK COUNT | answer CLOCK MEMORY NONCE |\n"
+                   "       ask CLOCK MEMORY NONCE ROUNDS | step NS | slew PPM |\n"
+                   "       declare synchronised|unsynchronised\n"
+                   "CLOCK is realtime or raw.\n");
   return 2;
 }
