@@ -28,7 +28,7 @@
 #define NS_PER_S                  INT64_C (1000000000)
 #define PAIR_TRIES                64
 #define RENDEZVOUS_TIMEOUT_NS     (30 * NS_PER_S)
-#define ROUNDS_MAX_DURATION_NS    (NS_PER_S / 2)
+#define ROUNDS_MAX_DURATION_NS    (NS_PER_S / 4)
 #define SPINS_PER_DEADLINE_CHECK  4096
 #define SYNCHRONISED_MAX_ERROR_US 1000
 
