@@ -93,9 +93,10 @@ class Journey:
     def hand_over(self, to_host, act):
         """act() migrates, with clockferry, and both clocks go on; returns what was measured, and the report."""
         ready = DaemonJournal(to_host)
-        measured, reports, _traces = self._watch(to_host, act)
+        measured, reports, traces = self._watch(to_host, act)
         report, = reports
         assert report["CLOCKFERRY_EVENT"] == "migration-fixed", report["MESSAGE"]
+        assert any(trace.offsets_set for trace in traces), "the trace does not show what it should show elsewhere"
         clock_checks.check_handed_over(measured, report)
         ready.wait_for_event("domain-ready", self.guest.spec.uuid)
         return measured, report
@@ -108,7 +109,7 @@ class Journey:
         if self.with_clockferry:
             report, = reports
             assert (report["CLOCKFERRY_EVENT"], report["CLOCKFERRY_REASON"]) == ("migration-stock", reason), report["MESSAGE"]
-        check_hands_off(traces)
+        check_hands_off(traces, resumes=True)
         clock_checks.check_stock(measured)
         if kind is not None:
             kinds_table.keep(kind, self.arm, measured, report)
@@ -119,16 +120,16 @@ class Journey:
         measured, reports, traces = self._watch(to_host, act)
         report, = reports
         assert (report["CLOCKFERRY_EVENT"], report["CLOCKFERRY_REASON"]) == ("migration-observed", "observe-only"), report["MESSAGE"]
-        check_hands_off(traces)
+        check_hands_off(traces, resumes=True)
         clock_checks.check_stock(measured)
         clock_checks.check_observed(measured, report)
         return measured, report
 
-    def expect_no_report(self, kind, act):
-        """act() leaves the guest where it is: nothing is reported of its clocks, and they are left to QEMU."""
+    def expect_no_report(self, kind, act, resumes=True):
+        """act() leaves the guest where it is: nothing is reported of its clocks, and they are left to QEMU, which resumes it."""
         measured, reports, traces = self._watch(self.guest.host, act)
         assert not reports, [report["MESSAGE"] for report in reports]
-        check_hands_off(traces)
+        check_hands_off(traces, resumes)
         kinds_table.keep(kind, self.arm, measured, None)
         return measured
 
@@ -142,7 +143,7 @@ class Journey:
             act()
             guest.wait_for_samples(1, migration.START_DEADLINE_S, since=count)
         assert not self._find_reports(journals)
-        check_hands_off(traces)
+        check_hands_off(traces, resumes=False)
         # Is it in step with itself? Nothing more happens to it.
         guest.settled_since = guest.read_log().get_last_stay_begin()
         watch = migration.Watch(guest, guest.host)
@@ -194,6 +195,8 @@ class Background:
         assert text in str(self.error)
 
 
-def check_hands_off(traces):
+def check_hands_off(traces, resumes):
+    """KVM was told what stock QEMU tells it, and that it was told at all if a guest was resumed."""
     for trace in traces:
-        assert trace.is_as_stock, f"QEMU's KVM was told more than stock QEMU tells it: {trace}"
+        assert trace.is_as_stock, f"KVM was told more than stock QEMU tells it: {trace}"
+    assert not resumes or any(trace.set_clock_flags for trace in traces), "the trace missed QEMU's own KVM_SET_CLOCK"

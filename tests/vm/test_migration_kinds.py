@@ -30,12 +30,12 @@ def wait_until_transferring(host, guest):
                     f"{guest.name} to be on its way")
 
 
-# ---- precopy
+# ---- one guest through it all
 
 @pytest.mark.parametrize("kind, options", [
     ("live, direct", ["--live"]),
     ("live, peer to peer", ["--live", "--p2p"]),
-    ("live, tunnelled", ["--live", "--p2p", "--tunnelled"]),
+    pytest.param("live, tunnelled", ["--live", "--p2p", "--tunnelled"], marks=pytest.mark.full),
     ("not live", []),
     ("live, under another name", ["--live", "--dname", "renamed"]),
 ], ids=lambda value: value.replace(", ", "-").replace(" ", "-") if isinstance(value, str) else "")
@@ -48,113 +48,6 @@ def test_precopy(trip, kind, options):
     if "--dname" in options:
         trip.guest.name_on_arrival = guest.spec.name
         trip.migrate("live, under its first name again", "--live", "--dname", guest.spec.name)
-
-
-def test_persistent(trip):
-    guest = trip.board(name="settler", persistent=True)
-    source = guest.host
-    trip.migrate("live, definition and all", "--live", "--persistent", "--undefinesource")
-    assert guest.name not in source.virsh("list", "--all", "--name").stdout
-    assert guest.name in guest.host.virsh("list", "--persistent", "--name").stdout
-    # what libvirt keeps of it must not hold anything of clockferry that another host could stumble over
-    trip.migrate("live, definition and all, back again", "--live", "--persistent", "--undefinesource")
-
-
-def test_storage_copied(trip):
-    trip.board(name="disked", disk=True)
-    trip.migrate("live, with its disk", "--live", "--copy-storage-all")
-
-
-# ---- guests of other kinds
-
-def test_clocksource_tsc(trip):
-    trip.board(name="tsc", clocksource="tsc")
-    measured = trip.migrate("live, guest on clocksource=tsc", "--live")
-    assert set(measured.clocksources_after) == {"tsc"}
-
-
-def test_guest_without_kvmclock(trip):
-    """It checks its TSC against the HPET or ACPI timer, which do not count the blackout: its TSC must not jump."""
-    guest = trip.board(name="hidden", **guest_domain.without_kvmclock(trip.hosts.source))
-    to_host = trip.other_host
-    measured = trip.expect_stock("live, guest without kvmclock (kvm=off)", to_host,
-                                 lambda: guest.migrate(to_host), "no-pvclock")
-    assert set(measured.clocksources_after) == {"tsc"}
-
-
-def test_guest_with_hyperv_enlightenments(trip):
-    trip.board(name="hyperv", clock_xml="<clock offset='utc'><timer name='hypervclock' present='yes'/></clock>",
-               features_xml="<hyperv><relaxed state='on'/><vapic state='on'/><vpindex state='on'/><synic state='on'/>"
-                            "<frequencies state='on'/></hyperv>" + guest_domain.HIDDEN_KVM_XML)
-    measured = trip.migrate("live, guest on Hyper-V's reference TSC page", "--live")
-    assert set(measured.clocksources_after) == {"hyperv_clocksource_tsc_page"}
-    assert measured.hyperv_page_shift_ns is not None
-    if trip.with_clockferry:
-        # the page counts in units of 100 ns
-        assert abs(measured.hyperv_page_shift_ns) <= clock_checks.COHERENCE_MAX_NS
-
-
-def test_vcpus_plugged_in_and_out_before(trip):
-    guest = trip.board(name="growing", vcpus=2, vcpus_max=4)
-    for count, kind in ((4, "live, after vCPUs were plugged in"), (3, "live, after a vCPU was unplugged")):
-        guest.host.virsh("setvcpus", guest.name, str(count), "--live")
-        guest.wait_for_cpus(count)
-        guest.settled_since = guest.count_samples()
-        measured = trip.migrate(kind, "--live")
-        assert len(measured.yardstick.cpu_differences_ns) == count - 1
-
-
-# ---- post-copy, and what happens to a migration on its way
-
-def test_postcopy(trip):
-    guest = trip.board(**BUSY)
-    to_host = trip.other_host
-    with libvirt_events.record_events(to_host) as events:
-        trip.migrate("post-copy", "--live", "--postcopy", "--postcopy-after-precopy", "--bandwidth", str(2 * SLOW),
-                     "--postcopy-bandwidth", str(4 * SLOW))
-    # memory was still on the other side when the guest went on
-    assert "Resumed Post-copy" in events.lifecycle, events.lifecycle
-    assert guest.host is to_host
-
-
-def test_suspended_by_timeout(trip):
-    guest = trip.board(**BUSY)
-    from_host = guest.host
-    with libvirt_events.record_events(from_host) as events:
-        trip.migrate("live, suspended by --timeout", "--live", "--bandwidth", str(2 * SLOW), "--timeout", "3", "--timeout-suspend")
-    assert events.lifecycle[0] == "Suspended Migrated", events.lifecycle
-
-
-def test_paused_by_hand_on_the_way(trip):
-    """libvirt lets the guest run at its destination: so all of the pause belongs to the migration."""
-    guest = trip.board(**BUSY)
-    from_host, to_host = guest.host, trip.other_host
-
-    def migrate_and_suspend():
-        migrating = journey.Background(guest, to_host, "--live", "--bandwidth", str(2 * SLOW))
-        wait_until_transferring(from_host, guest)
-        from_host.virsh("suspend", guest.name)
-        migrating.expect_success()
-        assert "running" in to_host.virsh("domstate", guest.name).stdout
-
-    trip.expect_fixed("live, paused by hand on the way", to_host, migrate_and_suspend)
-
-
-def test_cancelled_before_switchover(trip):
-    guest = trip.board(**BUSY)
-    from_host, to_host = guest.host, trip.other_host
-
-    def migrate_and_abort():
-        migrating = journey.Background(guest, to_host, "--live", "--bandwidth", "1")
-        wait_until_transferring(from_host, guest)
-        from_host.virsh("domjobabort", guest.name)
-        migrating.expect_failure("canceled by client")
-
-    abandoned = DaemonJournal(to_host)
-    measured = trip.expect_no_report("live, cancelled before switchover", migrate_and_abort)
-    clock_checks.check_untouched(measured)
-    if trip.with_clockferry:
-        abandoned.wait_for_event("arrival-abandoned", guest.spec.uuid)
 
 
 def expect_rolled_back(trip, kind, migrate_and_fail):
@@ -203,8 +96,6 @@ def test_finish_fails(trip):
     expect_rolled_back(trip, "Finish fails at the destination", migrate_and_fail)
 
 
-# ---- arriving paused
-
 def test_suspend_option(trip):
     guest = trip.board(name="traveller", vcpus=2)
     to_host = trip.other_host
@@ -230,8 +121,6 @@ def test_paused_by_hand_before(trip):
     trip.expect_stock("paused by hand, migrated, resumed", to_host, suspend_migrate_resume, "arrived-paused")
 
 
-# ---- what is no migration
-
 def test_suspend_and_resume(trip):
     guest = trip.board(name="traveller", vcpus=2)
 
@@ -252,29 +141,6 @@ def test_save_and_restore(trip):
     clock_checks.check_stock(trip.expect_no_report("save and restore", save_and_restore))
 
 
-def test_snapshot_and_revert(trip):
-    guest = trip.board(name="disked", disk=True)
-
-    def snapshot_and_revert():
-        guest.host.virsh("snapshot-create-as", guest.name, "before")
-        guest.host.virsh("snapshot-revert", guest.name, "before")
-
-    try:
-        clock_checks.check_stock(trip.expect_no_report("snapshot and revert", snapshot_and_revert))
-    finally:
-        guest.host.virsh("snapshot-delete", guest.name, "before", check=False)
-
-
-def test_managedsave(trip):
-    guest = trip.board(name="settler", persistent=True)
-
-    def save_and_start():
-        guest.host.virsh("managedsave", guest.name)
-        guest.host.virsh("start", guest.name)
-
-    clock_checks.check_stock(trip.expect_no_report("managedsave and start", save_and_start))
-
-
 def test_reset(trip):
     guest = trip.board(name="traveller", vcpus=2)
     trip.expect_reboot("reset", lambda: guest.host.virsh("reset", guest.name))
@@ -290,3 +156,133 @@ def test_migration_after_all_that(trip):
     """Whatever has happened to it, the guest's next migration is handed over."""
     trip.board(name="traveller", vcpus=2)
     trip.migrate("live, after a reset and a reboot", "--live")
+
+
+# ---- a guest that is too busy to converge
+
+def test_postcopy(trip):
+    guest = trip.board(**BUSY)
+    to_host = trip.other_host
+    with libvirt_events.record_events(to_host) as events:
+        trip.migrate("post-copy", "--live", "--postcopy", "--postcopy-after-precopy", "--bandwidth", str(2 * SLOW),
+                     "--postcopy-bandwidth", str(4 * SLOW))
+    # memory was still on the other side when the guest went on
+    assert "Resumed Post-copy" in events.lifecycle, events.lifecycle
+    assert guest.host is to_host
+
+
+def test_suspended_by_timeout(trip):
+    guest = trip.board(**BUSY)
+    from_host = guest.host
+    with libvirt_events.record_events(from_host) as events:
+        trip.migrate("live, suspended by --timeout", "--live", "--bandwidth", str(2 * SLOW), "--timeout", "3", "--timeout-suspend")
+    assert events.lifecycle[0] == "Suspended Migrated", events.lifecycle
+
+
+def test_paused_by_hand_on_the_way(trip):
+    """libvirt lets the guest run at its destination: so all of the pause belongs to the migration."""
+    guest = trip.board(**BUSY)
+    from_host, to_host = guest.host, trip.other_host
+
+    def migrate_and_suspend():
+        migrating = journey.Background(guest, to_host, "--live", "--bandwidth", str(2 * SLOW))
+        wait_until_transferring(from_host, guest)
+        from_host.virsh("suspend", guest.name)
+        migrating.expect_success()
+        assert "running" in to_host.virsh("domstate", guest.name).stdout
+
+    trip.expect_fixed("live, paused by hand on the way", to_host, migrate_and_suspend)
+
+
+def test_cancelled_before_switchover(trip):
+    guest = trip.board(**BUSY)
+    from_host, to_host = guest.host, trip.other_host
+
+    def migrate_and_abort():
+        migrating = journey.Background(guest, to_host, "--live", "--bandwidth", "1")
+        wait_until_transferring(from_host, guest)
+        from_host.virsh("domjobabort", guest.name)
+        migrating.expect_failure("canceled by client")
+
+    abandoned = DaemonJournal(to_host)
+    measured = trip.expect_no_report("live, cancelled before switchover", migrate_and_abort, resumes=False)
+    clock_checks.check_untouched(measured)
+    if trip.with_clockferry:
+        abandoned.wait_for_event("arrival-abandoned", guest.spec.uuid)
+
+
+# ---- a guest with a definition, and one with a disk
+
+def test_persistent(trip):
+    guest = trip.board(name="settler", persistent=True)
+    source = guest.host
+    trip.migrate("live, definition and all", "--live", "--persistent", "--undefinesource")
+    assert guest.name not in source.virsh("list", "--all", "--name").stdout
+    assert guest.name in guest.host.virsh("list", "--persistent", "--name").stdout
+
+
+def test_managedsave(trip):
+    guest = trip.board(name="settler", persistent=True)
+
+    def save_and_start():
+        guest.host.virsh("managedsave", guest.name)
+        guest.host.virsh("start", guest.name)
+
+    clock_checks.check_stock(trip.expect_no_report("managedsave and start", save_and_start))
+
+
+def test_storage_copied(trip):
+    trip.board(name="disked", disk=True)
+    trip.migrate("live, with its disk", "--live", "--copy-storage-all")
+
+
+def test_snapshot_and_revert(trip):
+    guest = trip.board(name="disked", disk=True)
+
+    def snapshot_and_revert():
+        guest.host.virsh("snapshot-create-as", guest.name, "before")
+        guest.host.virsh("snapshot-revert", guest.name, "before")
+
+    try:
+        clock_checks.check_stock(trip.expect_no_report("snapshot and revert", snapshot_and_revert))
+    finally:
+        guest.host.virsh("snapshot-delete", guest.name, "before", check=False)
+
+
+# ---- guests of other kinds
+
+def test_clocksource_tsc(trip):
+    trip.board(name="tsc", clocksource="tsc")
+    measured = trip.migrate("live, guest on clocksource=tsc", "--live")
+    assert set(measured.clocksources_after) == {"tsc"}
+
+
+def test_guest_without_kvmclock(trip):
+    """It checks its TSC against the HPET or ACPI timer, which do not count the blackout: its TSC must not jump."""
+    guest = trip.board(name="hidden", **guest_domain.without_kvmclock(trip.hosts.source))
+    to_host = trip.other_host
+    measured = trip.expect_stock("live, guest without kvmclock (kvm=off)", to_host,
+                                 lambda: guest.migrate(to_host), "no-pvclock")
+    assert set(measured.clocksources_after) == {"tsc"}
+
+
+def test_guest_with_hyperv_enlightenments(trip):
+    trip.board(name="hyperv", clock_xml="<clock offset='utc'><timer name='hypervclock' present='yes'/></clock>",
+               features_xml="<hyperv><relaxed state='on'/><vapic state='on'/><vpindex state='on'/><synic state='on'/>"
+                            "<frequencies state='on'/></hyperv>" + guest_domain.HIDDEN_KVM_XML)
+    measured = trip.migrate("live, guest on Hyper-V's reference TSC page", "--live")
+    assert set(measured.clocksources_after) == {"hyperv_clocksource_tsc_page"}
+    assert measured.hyperv_page_shift_ns is not None
+    if trip.with_clockferry:
+        # the page counts in units of 100 ns
+        assert abs(measured.hyperv_page_shift_ns) <= clock_checks.COHERENCE_MAX_NS
+
+
+def test_vcpus_plugged_in_and_out_before(trip):
+    guest = trip.board(name="growing", vcpus=2, vcpus_max=4)
+    for count, kind in ((4, "live, after vCPUs were plugged in"), (3, "live, after a vCPU was unplugged")):
+        guest.host.virsh("setvcpus", guest.name, str(count), "--live")
+        guest.wait_for_cpus(count)
+        guest.settled_since = guest.count_samples()
+        measured = trip.migrate(kind, "--live")
+        assert len(measured.yardstick.cpu_differences_ns) == count - 1

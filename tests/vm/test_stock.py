@@ -11,7 +11,7 @@ ESTIMATOR_ERROR_NS = 1_000
 ESTIMATOR_BOUND_NS = 2_000
 
 
-@pytest.mark.parametrize("clocksource", ["kvm-clock", "tsc"])
+@pytest.mark.parametrize("clocksource", ["kvm-clock", pytest.param("tsc", marks=pytest.mark.full)])
 def test_stock_migration_breaks_the_clocks(stock_hosts, start_guest, migrate_and_judge, clocksource):
     guest = start_guest(clocksource=clocksource)
     there_and_back = [migrate_and_judge(guest, host) for host in (stock_hosts.dest, stock_hosts.source)]
