@@ -91,8 +91,6 @@ fixup_decide (const struct helper_fixup *fixup, const struct kvm_vm *vm, uint64_
   plan->theta_ns = theta_now_ns (fixup);
   if (record->guest_src_ns != clock_ns)
     return HELPER_REASON_CLOCK_MISMATCH;
-  if (host_calls.clock_ns (CLOCK_MONOTONIC) > fixup->deadline_monotonic_ns)
-    return HELPER_REASON_DEADLINE_PASSED;
   if (vm->vcpu_count == 0)
     return HELPER_REASON_NO_VCPUS;
   if (!kernel_is_new_enough (vm))
@@ -100,6 +98,9 @@ fixup_decide (const struct helper_fixup *fixup, const struct kvm_vm *vm, uint64_
   reason = judge_elapsed (plan, qemu_started_ns);
   if (reason != HELPER_REASON_NONE)
     return reason;
+  /* after the elapsed time, which says more of what went on */
+  if (host_calls.clock_ns (CLOCK_MONOTONIC) > fixup->deadline_monotonic_ns)
+    return HELPER_REASON_DEADLINE_PASSED;
 
   if ((record->flags & CLOCK_RECORD_TSC_CATCHUP) != 0)
     return HELPER_REASON_TSC_CATCHUP;

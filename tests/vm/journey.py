@@ -139,9 +139,10 @@ class Journey:
         journals = [DaemonJournal(host) for host in self.hosts]
         with contextlib.ExitStack() as stack:
             traces = [stack.enter_context(clock_trace.trace_clock(host)) for host in self.hosts]
-            count = guest.count_samples()
+            boots = guest.count_boots()
             act()
-            guest.wait_for_samples(1, migration.START_DEADLINE_S, since=count)
+            guest.host.wait_until(lambda: guest.count_boots() > boots, migration.START_DEADLINE_S, f"{guest.name} to boot anew")
+            guest.wait_for_samples(1, migration.START_DEADLINE_S, since=guest.count_samples())
         assert not self._find_reports(journals)
         check_hands_off(traces, resumes=False)
         # Is it in step with itself? Nothing more happens to it.

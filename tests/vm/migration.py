@@ -69,6 +69,10 @@ class Guest:
         """How many samples the host (the one it is on) has of it."""
         return int((host or self.host).run(["grep", "-sc", "^P ", self.spec.yardstick_path], check=False).stdout or 0)
 
+    def count_boots(self):
+        """How often it has begun to write on the host it is on."""
+        return int(self.host.run(["grep", "-c", "^S ", self.spec.yardstick_path], check=False).stdout)
+
     def wait_for_samples(self, count, deadline_s, since=0):
         """Wait until the host the guest is on has this many samples of it, beyond the first `since`."""
         emulated_host.wait_until(lambda: self.count_samples() >= since + count, deadline_s,
