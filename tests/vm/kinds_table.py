@@ -60,7 +60,7 @@ def _read():
 
 def format_table(kept):
     lines = ["| what is done | stock: CLOCK_REALTIME | stock: kvmclock against TSC | clockferry: CLOCK_REALTIME "
-             "| clockferry: kvmclock against TSC | its report |", "|---|---|---|---|---|---|"]
+             "| clockferry: kvmclock against TSC | its report, and the bound it claims |", "|---|---|---|---|---|---|"]
     for kind, arms in kept.items():
         cells = [kind]
         for arm in _ARMS:
@@ -81,13 +81,15 @@ def _format_arm(row):
 def _format_shift(shift_ns):
     if abs(shift_ns) < _NOTHING_NS:
         return "goes on"
-    return f"{shift_ns / 1e6:+,.0f} ms" if abs(shift_ns) >= 10_000_000 else f"{shift_ns / 1e6:+.1f} ms"
+    return f"{shift_ns / 1e6:+,.0f} ms" if abs(shift_ns) >= 10_000_000 else f"{shift_ns / 1e6:+.2f} ms"
 
 
 def _format_report(row):
     if row is None or row["verdict"] is None:
         return "none"
-    return row["verdict"] + (f": {row['reason']}" if row["reason"] else "")
+    if row["reason"]:
+        return f"{row['verdict']}: {row['reason']}"
+    return f"{row['verdict']}, within {row['claimed_bound_ns'] / 1e6:.1f} ms"
 
 
 if __name__ == "__main__":
