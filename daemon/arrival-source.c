@@ -155,6 +155,7 @@ arrival_source_choose_theta (const ArrivalSource *source, HostClockMode mode,
 {
   g_autoptr (GError) state_error = NULL;
   HostClockState local = { 0 };
+  HostClockState remote = { 0 };
   ClockEstimate estimate = { 0 };
   gboolean is_measured;
 
@@ -168,6 +169,6 @@ arrival_source_choose_theta (const ArrivalSource *source, HostClockMode mode,
     source->session, (gint64) record->host_src_ns - (gint64) record->boot_src_ns, &estimate);
   if (!host_clock_read_state (&local, &state_error))
     g_debug ("taking this host's clock for not synchronised: %s", state_error->message);
-  return clock_offset_choose (mode, is_measured ? &estimate : NULL, &local,
-                              peer_session_get_remote_clock (source->session), choice, error);
+  peer_session_get_remote_clock (source->session, &remote);
+  return clock_offset_choose (mode, is_measured ? &estimate : NULL, &local, &remote, choice, error);
 }

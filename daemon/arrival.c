@@ -29,6 +29,7 @@ struct Arrival {
   GBytes *record;
   ArrivalStep failed_step;
   char *failed_reason;
+  char *helper_problem;         /* what was said last of the helper, NULL for nothing */
   ArrivalFixup fixup;           /* what the helper was told, for the report */
   gint64 fixup_sent_ns;         /* CLOCK_MONOTONIC */
   gboolean is_warned;           /* of the hosts' clocks being apart */
@@ -112,13 +113,24 @@ static const ArrivalSourceCallbacks source_callbacks = {
 
 /* arming the helper */
 
-/* A new record, or one whose theta has become a good deal better known, or is not of late. */
+/* Where theta is, but for this host's clock being set, which the helper sees by itself. */
+static gint64
+get_steady_theta_ns (const ClockChoice *choice)
+{
+  return choice->theta_ns - choice->real_minus_boot_ns;
+}
+
+/* A new record, or one whose theta is not what it was, has become a good deal better known, or is not
+ * of late. */
 static gboolean
 is_worth_sending (const Arrival *arrival, const ArrivalFixup *fixup)
 {
   const ArrivalFixup *sent = &arrival->fixup;
+  gint64 moved_ns = get_steady_theta_ns (&fixup->choice) - get_steady_theta_ns (&sent->choice);
 
   return !sent->is_sent || sent->record != fixup->record ||
+         sent->choice.measured != fixup->choice.measured ||
+         (fixup->choice.measured && ABS (moved_ns) > (gint64) sent->choice.bound_ns) ||
          host_clock_monotonic_ns () - arrival->fixup_sent_ns > THETA_AGE_MAX_NS ||
          fixup->choice.bound_ns < sent->choice.bound_ns - sent->choice.bound_ns / 4;
 }
@@ -176,6 +188,18 @@ keep_fixup (Arrival *arrival, const ArrivalFixup *fixup)
   arrival_report_add_terms (entry, &arrival->terms, arrival->policy);
   event_entry_log (entry, "the helper of %s has a record to continue its clocks from",
                    get_label (arrival));
+}
+
+/* Since the helper was told, the clock may have been set, and the two have drifted apart. Another
+ * fix-up may have been sent when it had already used one. */
+static void
+keep_used_theta (ClockChoice *choice, const struct helper_report *report, guint64 max_advance_ns)
+{
+  guint64 told_ns = report->deadline_monotonic_ns - max_advance_ns;
+  gint64 age_ns = host_clock_monotonic_ns () - (gint64) told_ns;
+
+  choice->theta_ns = report->theta_ns;
+  choice->bound_ns = report->theta_bound_ns + (guint64) clock_offset_drift_ns (age_ns);
 }
 
 /* the final report */
@@ -284,6 +308,7 @@ arrival_free (Arrival *arrival)
   arrival_fixup_clear (&arrival->fixup);
   g_free (arrival->report);
   g_free (arrival->failed_reason);
+  g_free (arrival->helper_problem);
   g_free (arrival->policy);
   g_free (arrival->name);
   g_free (arrival->uuid);
@@ -302,6 +327,10 @@ arrival_fail (Arrival *arrival, ArrivalStep step, const char *reason)
   arrival->failed_step = step;
   g_free (arrival->failed_reason);
   arrival->failed_reason = g_strdup (reason);
+  if (step == ARRIVAL_STEP_HELPER) {
+    g_free (arrival->helper_problem);
+    arrival->helper_problem = g_strdup (reason);
+  }
 
   entry = event_entry_new (EVENT_ARRIVAL_STEP_FAILED, arrival->uuid, arrival->name);
   event_entry_add (entry, "CLOCKFERRY_STEP", arrival_step_name (step));
@@ -342,9 +371,11 @@ arrival_arm (Arrival *arrival, HelperLink *link)
   g_autoptr (GError) error = NULL;
 
   if (link == NULL) {
-    if (arrival->failed_step != ARRIVAL_STEP_HELPER) /* else said already, and better */
-      arrival_fail (arrival, ARRIVAL_STEP_HELPER,
-                    "the connection to the helper in its QEMU is gone");
+    g_autofree char *problem = g_strdup (arrival->helper_problem != NULL
+                                           ? arrival->helper_problem
+                                           : "the connection to the helper in its QEMU is gone");
+
+    arrival_fail (arrival, ARRIVAL_STEP_HELPER, problem);
     return;
   }
   if (!arrival_source_choose_theta (arrival->source, arrival->settings->host_clock, record,
@@ -361,6 +392,10 @@ arrival_arm (Arrival *arrival, HelperLink *link)
   if (!is_worth_sending (arrival, &fixup))
     return;
   if (!send_fixup (arrival, link, &fixup, &error)) {
+    /* what it was told before of this record is not as good as this, and good enough */
+    if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_WOULD_BLOCK) && arrival->fixup.is_sent &&
+        arrival->fixup.record == fixup.record)
+      return;
     arrival_fail (arrival, ARRIVAL_STEP_FIXUP, error->message);
     return;
   }
@@ -373,13 +408,8 @@ arrival_take_report (Arrival *arrival, const struct helper_report *report)
 {
   g_free (arrival->report);
   arrival->report = g_memdup2 (report, report->header.length);
-  if (!arrival->fixup.is_sent)
-    return;
-  /* since the helper was told, the clock may have been set, and the two have drifted apart */
   if (report->verdict != HELPER_VERDICT_STOCK)
-    arrival->fixup.choice.theta_ns = report->theta_ns;
-  arrival->fixup.choice.bound_ns +=
-    (guint64) clock_offset_drift_ns (host_clock_monotonic_ns () - arrival->fixup_sent_ns);
+    keep_used_theta (&arrival->fixup.choice, report, arrival->terms.max_advance_s * NS_PER_SECOND);
 }
 
 void

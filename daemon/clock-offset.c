@@ -53,9 +53,7 @@ bound_by_kernels_ns (const HostClockState *local, const HostClockState *remote)
 {
   if (!local->synchronised || !remote->synchronised)
     return CLOCK_BOUND_UNKNOWN_NS;
-  /* what the peer's kernel said has aged since, ours has not */
-  return (local->max_error_us + remote->max_error_us) * 1000 +
-         (uint64_t) clock_offset_drift_ns (CLOCK_STATE_AGE_MAX_NS);
+  return (local->max_error_us + remote->max_error_us) * 1000;
 }
 
 /* public methods */

@@ -25,7 +25,12 @@
  * Pure computation on caller-supplied readings; no clock is read here.
  */
 
-/* The kernel slews a clock by 500 ppm at most (adjtimex(2), MAXFREQ); each of the two may. */
+/*
+ * What two clocks may drift apart: each is slewed by 500 ppm at most by its frequency (adjtimex(2),
+ * MAXFREQ). An NTP client may slew faster, by the length of a tick (chronyd does, to take off a large
+ * offset): then samples contradict each other sooner or later, and the latest ones hold, but until
+ * then the bound may be too small.
+ */
 #define CLOCK_OFFSET_DRIFT_PPM 1000
 
 typedef struct {
@@ -81,9 +86,6 @@ typedef struct {
  * theta; but a kernel that does not call its clock synchronised promises nothing.
  */
 #define CLOCK_BOUND_UNKNOWN_NS (365ll * 24 * 3600 * 1000000000)
-/* How old a peer's HostClockState may be while there is no comparison: a session opens within 5 s,
- * and ends when its first comparison takes longer than 5 s. */
-#define CLOCK_STATE_AGE_MAX_NS (10ll * 1000000000)
 
 /* Whether the hosts' clocks are known to be less than a year apart, or trusted to be: more is not
  * credible, and no fix-up may have it. */

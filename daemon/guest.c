@@ -308,7 +308,8 @@ on_looked_xml (GObject *source, GAsyncResult *result, gpointer user_data)
     g_debug ("what became of the arriving domain is not known: %s", error->message);
     return;
   }
-  if (guest->arrival == NULL)
+  /* without a number the answer to announce() is still under way, and will do */
+  if (guest->arrival == NULL || guest->id < 0)
     return;
   /* libvirt numbers its QEMUs as it starts them */
   if (info->id != guest->id)

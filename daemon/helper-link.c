@@ -3,7 +3,9 @@
 
 #include <errno.h>
 #include <glib-unix.h>
+#include <linux/sockios.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -186,6 +188,30 @@ send_message (HelperLink *link, const void *data, gsize size, GError **error)
   return TRUE;
 }
 
+/*
+ * The helper reads when QEMU touches the clock, and not before. Half of the buffer is kept free of
+ * fix-ups, which may be long, so that there always is room for the last word.
+ */
+static gboolean
+has_room (HelperLink *link, GError **error)
+{
+  int queued = 0;
+  int size = 0;
+  socklen_t length = sizeof size;
+
+  if (ioctl (link->fd, SIOCOUTQ, &queued) < 0 ||
+      getsockopt (link->fd, SOL_SOCKET, SO_SNDBUF, &size, &length) < 0) {
+    g_set_error (error, G_IO_ERROR, g_io_error_from_errno (errno),
+                 "cannot tell how much the helper has not read yet: %s", g_strerror (errno));
+    return FALSE;
+  }
+  if (queued <= size / 2)
+    return TRUE;
+  g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_WOULD_BLOCK,
+                       "the helper has not read yet what it was told before");
+  return FALSE;
+}
+
 /* public functions */
 
 HelperLink *
@@ -256,7 +282,7 @@ helper_link_send_fixup (HelperLink *link, const struct helper_fixup *fixup,
   memcpy (data + head_size, record, record_size);
   helper_header_init ((struct helper_header *) data, HELPER_MESSAGE_FIXUP, (guint32) size,
                       link->domain);
-  return send_message (link, data, size, error);
+  return has_room (link, error) && send_message (link, data, size, error);
 }
 
 void

@@ -47,7 +47,8 @@ gboolean helper_link_send_withdraw (HelperLink *link, GError **error);
 
 /*
  * Send @fixup with @record, which must be checked, behind it; header, length and record of @fixup
- * are filled in here.
+ * are filled in here. FALSE as above, also with G_IO_ERROR_WOULD_BLOCK: QEMU has not touched the
+ * clock for so long that what is left of the socket is kept for helper_link_send_withdraw().
  */
 gboolean helper_link_send_fixup (HelperLink *link, const struct helper_fixup *fixup,
                                  const struct clock_record *record, GError **error);

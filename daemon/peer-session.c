@@ -63,6 +63,7 @@ struct _PeerSession {
   /* comparing clocks */
   PeerSampler *sampler; /* NULL before the claim; stopped when closed */
   HostClockState remote_clock;
+  int64_t remote_clock_at_ns; /* CLOCK_BOOTTIME here when it was told */
 };
 
 enum {
@@ -272,6 +273,7 @@ on_claimed (GObject *source, GAsyncResult *result, gpointer user_data)
   g_clear_handle_id (&self->deadline_id, g_source_remove);
   self->remote_clock.synchronised = synchronised;
   self->remote_clock.max_error_us = MIN (max_error_us, HOST_CLOCK_MAX_ERROR_US);
+  self->remote_clock_at_ns = host_clock_boottime_ns ();
   self->sampler = peer_sampler_new (self->bus, on_sampler_compared, on_sampler_failed, self);
 
   record = g_steal_pointer (&self->early_record);
@@ -312,9 +314,11 @@ on_bus_ready (GObject *source, GAsyncResult *result, gpointer user_data)
   g_signal_connect (self->proxy, "record", G_CALLBACK (on_record), self);
   g_signal_connect (self->proxy, "withdrawn", G_CALLBACK (on_withdrawn), self);
   self->state = SESSION_CLAIMING;
+  /* Before the call: while processing is held back GDBus puts an answer aside, and if the peer hangs
+   * up after it, as after a refusal, drops it. */
+  g_dbus_connection_start_message_processing (self->bus);
   bus_peer_call_claim (self->proxy, self->domain, self->ticket, self->cancellable, on_claimed,
                        g_object_ref (self));
-  g_dbus_connection_start_message_processing (self->bus);
 }
 
 static void
@@ -527,10 +531,13 @@ peer_session_get_round_trip_ns (PeerSession *self)
   return self->sampler != NULL ? peer_sampler_get_round_trip_ns (self->sampler) : 0;
 }
 
-const HostClockState *
-peer_session_get_remote_clock (PeerSession *self)
+void
+peer_session_get_remote_clock (PeerSession *self, HostClockState *state)
 {
-  return &self->remote_clock;
+  int64_t age_ns = host_clock_boottime_ns () - self->remote_clock_at_ns;
+
+  *state = self->remote_clock;
+  state->max_error_us += (uint64_t) (clock_offset_drift_ns (age_ns) / 1000 + 1);
 }
 
 void

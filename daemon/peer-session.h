@@ -67,8 +67,11 @@ bool peer_session_get_estimate (PeerSession *self, int64_t remote_real_minus_boo
 /* The shortest round trip so far in nanoseconds, 0 before the first comparison. */
 uint64_t peer_session_get_round_trip_ns (PeerSession *self);
 
-/* What the source's kernel said about its clock in answer to the claim. Valid once open. */
-const HostClockState *peer_session_get_remote_clock (PeerSession *self);
+/*
+ * What the source's kernel said about its clock in answer to the claim; the error has aged since.
+ * Valid once open.
+ */
+void peer_session_get_remote_clock (PeerSession *self, HostClockState *state);
 
 /*
  * Close; no signal comes afterwards, and a pending open fails with G_IO_ERROR_CANCELLED. To be

@@ -76,8 +76,9 @@ struct helper_fixup {
   int64_t real_minus_boot_ns;     /* CLOCK_REALTIME minus CLOCK_BOOTTIME of the destination when
                                      theta_ns was right: if it is another by now, the clock was set
                                      meanwhile, and theta has moved as far */
-  uint64_t theta_bound_ns;        /* true theta lies within theta_ns +- this; at most
-                                     HELPER_THETA_MAX_NS */
+  uint64_t theta_bound_ns;        /* when theta_ns was right, the truth lay within +- this, but for
+                                     what reading two clocks at once costs the helpers (50 ns if
+                                     undisturbed); at most HELPER_THETA_MAX_NS */
   uint64_t deadline_monotonic_ns; /* not applied after this */
   uint64_t max_advance_ns;        /* longest blackout to credit; at most HELPER_ADVANCE_MAX_NS */
   uint32_t mode;                  /* enum helper_mode */
@@ -150,12 +151,14 @@ struct helper_report_vcpu {
  */
 struct helper_report {
   struct helper_header header;
-  uint32_t verdict;     /* enum helper_verdict */
-  uint32_t reason;      /* enum helper_reason */
-  uint32_t flags;       /* HELPER_REPORT_* */
-  int32_t failed_errno; /* with HELPER_REASON_IOCTL_FAILED */
-  int64_t theta_ns;     /* as it was used; 0 without a fix-up */
-  uint64_t clock_ns;    /* the value QEMU passed to KVM_SET_CLOCK */
+  uint32_t verdict;               /* enum helper_verdict */
+  uint32_t reason;                /* enum helper_reason */
+  uint32_t flags;                 /* HELPER_REPORT_* */
+  int32_t failed_errno;           /* with HELPER_REASON_IOCTL_FAILED */
+  int64_t theta_ns;               /* as it was used; this and the next two are 0 without a fix-up */
+  uint64_t theta_bound_ns;        /* of the fix-up that was used ... */
+  uint64_t deadline_monotonic_ns; /* ... which this tells from others */
+  uint64_t clock_ns;              /* the value QEMU passed to KVM_SET_CLOCK */
   uint64_t guest_dest_ns;
   uint64_t host_dest_ns;
   uint64_t tsc_dest_ticks;
@@ -195,7 +198,7 @@ _Static_assert(sizeof (struct helper_incoming) == 40, "wire layout");
 _Static_assert(sizeof (struct helper_fixup) == 32 + 48 + 56, "wire layout");
 _Static_assert(sizeof (struct helper_record) == 32 + 56, "wire layout");
 _Static_assert(sizeof (struct helper_report_vcpu) == 24, "wire layout");
-_Static_assert(sizeof (struct helper_report) == 32 + 104, "wire layout");
+_Static_assert(sizeof (struct helper_report) == 32 + 120, "wire layout");
 _Static_assert(sizeof (struct helper_refused) == 40, "wire layout");
 
 #define HELPER_MESSAGE_SIZE_MAX                                                                    \

@@ -11,6 +11,7 @@
 #include "clock-source.h"
 #include "helper-channel.h"
 #include "host-calls.h"
+#include "host-time.h"
 #include "kvm-vm.h"
 
 static struct helper_process process;
@@ -72,10 +73,12 @@ static void
 on_clock_read (int vm_fd, const struct kvm_clock_data *clock)
 {
   uint64_t host_ns = clock_host_ns (clock);
+  /* at once, as the clock may be set at any time */
+  int64_t real_minus_boot_ns = host_real_minus_boot_ns ();
 
   kvm_vm_find (vm_fd, &vm);
   helper_channel_service ();
-  if (clock_source_fill (&vm, clock, host_ns, helper_channel_record ()))
+  if (clock_source_fill (&vm, clock, host_ns, real_minus_boot_ns, helper_channel_record ()))
     helper_channel_send_record ();
 }
 
@@ -101,6 +104,8 @@ clock_set (int fd, unsigned long request, struct kvm_clock_data *clock)
     kvm_vm_find (fd, &vm);
     reason = fixup_decide (fixup, &vm, clock->clock, qemu_started_ns, &plan);
     report->theta_ns = plan.theta_ns;
+    report->theta_bound_ns = fixup->theta_bound_ns;
+    report->deadline_monotonic_ns = fixup->deadline_monotonic_ns;
     report->freq_dest_khz = plan.tsc.freq_khz;
     if (reason == HELPER_REASON_IOCTL_FAILED)
       report->failed_errno = errno;

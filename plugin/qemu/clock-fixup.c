@@ -8,6 +8,7 @@
 
 #include "clock-source.h"
 #include "host-calls.h"
+#include "host-time.h"
 
 /* An ioctl said no: note errno for the report. */
 static enum helper_reason
@@ -262,6 +263,9 @@ promises_check (const struct fixup_plan *plan, struct helper_report *report)
   if (clock_get (plan->vm, &clock) < 0)
     return failed (report);
   if (clock.clock < guest_before_ns)
+    return HELPER_REASON_CHECK_FAILED;
+  /* set while we were at it: theta was of the time before, and the residual is of no worth */
+  if (host_clock_step_ns (plan->real_minus_boot_ns, host_real_minus_boot_ns ()) != 0)
     return HELPER_REASON_CHECK_FAILED;
   if (!clock_has_master (&clock)) {
     report->kvm_flags = clock.flags;

@@ -4,7 +4,6 @@
 
 #include "guest-tsc.h"
 #include "host-calls.h"
-#include "host-time.h"
 
 /* False if KVM does not tell offsets: then the TSC can not be handed over. */
 static bool
@@ -31,10 +30,8 @@ clock_host_ns (const struct kvm_clock_data *clock)
 
 bool
 clock_source_fill (const struct kvm_vm *vm, const struct kvm_clock_data *clock, uint64_t host_ns,
-                   struct clock_record *record)
+                   int64_t real_minus_boot_ns, struct clock_record *record)
 {
-  /* first, as the clock may be set at any time */
-  int64_t real_minus_boot_ns = host_real_minus_boot_ns ();
   struct guest_tsc tsc;
   bool has_offsets;
 

@@ -31,8 +31,8 @@ uint64_t clock_host_ns (const struct kvm_clock_data *clock);
 
 /*
  * Fill @record, with room for all vCPUs of @vm, from @clock, which KVM_GET_CLOCK has given at
- * CLOCK_REALTIME @host_ns. All vCPUs are stopped. False if there is nothing to hand over: no vCPUs,
+ * CLOCK_REALTIME @host_ns, which was ahead of CLOCK_BOOTTIME by @real_minus_boot_ns. All vCPUs are stopped. False if there is nothing to hand over: no vCPUs,
  * or KVM does not tell their frequency.
  */
 bool clock_source_fill (const struct kvm_vm *vm, const struct kvm_clock_data *clock,
-                        uint64_t host_ns, struct clock_record *record);
+                        uint64_t host_ns, int64_t real_minus_boot_ns, struct clock_record *record);

@@ -32,13 +32,13 @@ judge_elapsed (const struct fixup_plan *plan, uint64_t qemu_started_ns)
 
 /* The daemon's word may be seconds old. */
 static int64_t
-theta_now_ns (const struct helper_fixup *fixup)
+theta_now_ns (const struct helper_fixup *fixup, int64_t real_minus_boot_ns)
 {
   if ((fixup->flags & HELPER_FIXUP_CLOCK_TRUSTED) != 0)
     return fixup->theta_ns;
   /* unsigned, as nobody has checked what the sum of the two is */
   return (int64_t) ((uint64_t) fixup->theta_ns +
-                    (uint64_t) host_clock_step_ns (fixup->real_minus_boot_ns));
+                    (uint64_t) host_clock_step_ns (fixup->real_minus_boot_ns, real_minus_boot_ns));
 }
 
 static bool
@@ -88,7 +88,8 @@ fixup_decide (const struct helper_fixup *fixup, const struct kvm_vm *vm, uint64_
   enum helper_reason reason;
 
   *plan = (struct fixup_plan){ .fixup = fixup, .vm = vm };
-  plan->theta_ns = theta_now_ns (fixup);
+  plan->real_minus_boot_ns = host_real_minus_boot_ns ();
+  plan->theta_ns = theta_now_ns (fixup, plan->real_minus_boot_ns);
   if (record->guest_src_ns != clock_ns)
     return HELPER_REASON_CLOCK_MISMATCH;
   if (vm->vcpu_count == 0)

@@ -15,9 +15,10 @@
 struct fixup_plan {
   const struct helper_fixup *fixup; /* owned by helper-channel */
   const struct kvm_vm *vm;
-  int64_t theta_ns;     /* of the fix-up, and what the clock was set by since */
-  struct guest_tsc tsc; /* on this host */
-  bool with_tsc;        /* false: a host has no master clock, move kvmclock alone */
+  int64_t real_minus_boot_ns; /* of this host at the decision */
+  int64_t theta_ns;           /* of the fix-up, and what the clock was set by until then */
+  struct guest_tsc tsc;       /* on this host */
+  bool with_tsc;              /* false: a host has no master clock, move kvmclock alone */
 };
 
 /*

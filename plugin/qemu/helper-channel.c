@@ -18,8 +18,13 @@
  * One daemon connects, but nobody accepts while QEMU leaves the clock alone: each restart of the
  * daemon in that time waits here, the live one last. Whoever floods us is served so much an event.
  */
-#define ACCEPTS_PER_SERVICE  64
-#define MESSAGES_PER_SERVICE 16
+#define ACCEPTS_PER_SERVICE 64
+/*
+ * QEMU leaves the clock alone while it receives a guest, for minutes maybe, and all that the daemon
+ * says meanwhile waits here: the last word counts, and it may be WITHDRAW. A message costs the kernel
+ * 768 bytes and more of the daemon's send buffer, 212992 by default, so that many can not be there.
+ */
+#define MESSAGES_PER_SERVICE 512
 
 #define NS_PER_MS 1000000ull
 

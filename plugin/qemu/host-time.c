@@ -29,9 +29,9 @@ host_real_minus_boot_ns (void)
 }
 
 int64_t
-host_clock_step_ns (int64_t before_ns)
+host_clock_step_ns (int64_t before_ns, int64_t after_ns)
 {
-  int64_t step_ns = (int64_t) ((uint64_t) host_real_minus_boot_ns () - (uint64_t) before_ns);
+  int64_t step_ns = (int64_t) ((uint64_t) after_ns - (uint64_t) before_ns);
 
   return step_ns > -STEP_MIN_NS && step_ns < STEP_MIN_NS ? 0 : step_ns;
 }

@@ -15,7 +15,7 @@
 int64_t host_real_minus_boot_ns (void);
 
 /*
- * How far the clock was set forward since host_real_minus_boot_ns() gave @before_ns; 0 if by less
- * than the two readings can be off.
+ * How far the clock was set forward between two results of host_real_minus_boot_ns(); 0 if by less
+ * than those can be off.
  */
-int64_t host_clock_step_ns (int64_t before_ns);
+int64_t host_clock_step_ns (int64_t before_ns, int64_t after_ns);

@@ -6,6 +6,8 @@ Reads every *.csv of a folder, which the tests of the suites wrote there (suite,
 clocks came apart by more than the project promises.
 
     measured_errors.py FOLDER
+
+Exits with 1 as well when there is nothing to show.
 """
 
 import collections
@@ -32,6 +34,9 @@ def main():
     folder = pathlib.Path(sys.argv[1])
     errors_ns = read_errors(folder)
     sys.stdout.write(format_table(errors_ns))
+    if not errors_ns:
+        print(f"nothing was measured into {folder}", file=sys.stderr)
+        return 1
     worst_ns = max((max(values) for (_suite, arm, quantity), values in errors_ns.items()
                     if (arm, quantity) == ("clockferry", "coherence")), default=0)
     if worst_ns > COHERENCE_MAX_NS:

@@ -168,6 +168,20 @@ test_replaced (struct fixture *fixture, gconstpointer unused)
   g_assert_cmpuint (helper_channel_fixup ()->record.guest_src_ns, ==, CLOCK_NS + 1);
 }
 
+/* While a guest is on its way, for minutes maybe, QEMU reads nothing: the last word counts. */
+static void
+test_last_word_of_many (struct fixture *fixture, gconstpointer unused)
+{
+  struct helper_header withdraw;
+
+  for (int i = 0; i < 200; i++)
+    helper_peer_send (fixture->daemon, fixture->fixup, fixture->fixup->header.length);
+  helper_header_init (&withdraw, HELPER_MESSAGE_WITHDRAW, sizeof withdraw, helper_peer_domain);
+  helper_peer_send (fixture->daemon, &withdraw, sizeof withdraw);
+  helper_channel_service ();
+  g_assert_false (helper_channel_is_expecting ());
+}
+
 static void
 test_cut_short (struct fixture *fixture, gconstpointer unused)
 {
@@ -478,6 +492,7 @@ main (int argc, char **argv)
   g_test_add_func ("/helper-channel/socket/none", test_no_socket);
   add ("/helper-channel/messages", test_messages);
   add ("/helper-channel/messages/replaced", test_replaced);
+  add ("/helper-channel/messages/last-word-of-many", test_last_word_of_many);
   add ("/helper-channel/messages/largest", test_largest);
   add ("/helper-channel/refused/cut-short", test_cut_short);
   add ("/helper-channel/refused/too-long", test_too_long);

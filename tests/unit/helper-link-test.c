@@ -169,6 +169,24 @@ test_drain_of_a_killed_link (Fixture *fixture, gconstpointer data)
   g_assert_error (fixture->error, G_IO_ERROR, G_IO_ERROR_CLOSED);
 }
 
+/* Nothing is read before QEMU touches the clock; what must not be lost is the withdrawal. */
+static void
+test_room_for_the_last_word (Fixture *fixture, gconstpointer data)
+{
+  const struct helper_fixup fixup = { .max_advance_ns = 1 };
+  g_autofree struct clock_record *record = stand_in_qemu_make_record (1000);
+  g_autoptr (GError) error = NULL;
+  guint sent = 0;
+
+  while (helper_link_send_fixup (fixture->link, &fixup, record, &error))
+    sent++;
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_WOULD_BLOCK);
+  g_assert_cmpuint (sent, >, 20);
+  g_clear_error (&error);
+  g_assert_true (helper_link_send_withdraw (fixture->link, &error));
+  g_assert_no_error (error);
+}
+
 static void
 test_freed_by_callback (Fixture *fixture, gconstpointer data)
 {
@@ -374,6 +392,7 @@ main (int argc, char **argv)
   ADD ("drain", test_drain);
   ADD ("drain/of-a-dead-link", test_drain_of_a_dead_link);
   ADD ("drain/of-a-killed-link", test_drain_of_a_killed_link);
+  ADD ("room-for-the-last-word", test_room_for_the_last_word);
   ADD ("freed-by-callback", test_freed_by_callback);
   ADD ("freed-by-callback/in-drain", test_freed_in_drain);
   ADD ("hung-up", test_hung_up);

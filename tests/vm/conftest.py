@@ -36,8 +36,11 @@ def pytest_collection_modifyitems(config, items):
     items[:] = [item for item in items if item not in left_out]
 
 
-def pytest_sessionstart():
+def pytest_sessionstart(session):
     kinds_table.begin_measurements()
+    # what is to be measured anew as a whole
+    if session.config.getoption("--full") and not session.config.getoption("keyword"):
+        kinds_table.forget()
 
 
 @pytest.fixture(scope="session")

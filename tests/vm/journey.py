@@ -173,7 +173,10 @@ class Journey:
 
 
 class Background:
-    """A migration that runs while the test does something to it; the failure of virsh is what some tests ask for."""
+    """A migration that runs while the test does something to it; the failure of virsh is what some tests ask for.
+
+    As a context manager it sees to it that the migration is over when the test goes wrong meanwhile.
+    """
 
     def __init__(self, guest, to_host, *options):
         self.error = None
@@ -185,6 +188,12 @@ class Background:
             guest.migrate(to_host, options)
         except Exception as error:  # told by the thread that asserts
             self.error = error
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_error):
+        self._thread.join()
 
     def expect_success(self):
         self._thread.join()

@@ -36,6 +36,11 @@ def keep(kind, arm, measured, report, note=None):
     _KEPT.write_text(json.dumps(kept, indent=1))
 
 
+def forget():
+    """Forget what was kept: kinds that are not tested any more would stay in the table."""
+    _KEPT.unlink(missing_ok=True)
+
+
 def begin_measurements():
     """Forget what an earlier run added."""
     if _MEASUREMENTS in os.environ:

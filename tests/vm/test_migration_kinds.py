@@ -74,10 +74,10 @@ def test_destination_killed_after_the_pause(trip):
     trip.board(name="traveller", vcpus=2)
 
     def migrate_and_kill(guest, from_host, to_host):
-        migrating = journey.Background(guest, to_host, "--bandwidth", str(SLOW))
-        wait_until_transferring(from_host, guest)
-        to_host.run(["sh", "-c", 'kill -9 "$(cat /run/libvirt/qemu/"$0".pid)"', guest.name])
-        migrating.expect_failure("qemu unexpectedly closed the monitor", "job 'migration out' failed")
+        with journey.Background(guest, to_host, "--bandwidth", str(SLOW)) as migrating:
+            wait_until_transferring(from_host, guest)
+            to_host.run(["sh", "-c", 'kill -9 "$(cat /run/libvirt/qemu/"$0".pid)"', guest.name])
+            migrating.expect_failure("qemu unexpectedly closed the monitor", "job 'migration out' failed")
 
     expect_rolled_back(trip, "destination's QEMU killed after the pause", migrate_and_kill)
 
@@ -185,10 +185,10 @@ def test_paused_by_hand_on_the_way(trip):
     from_host, to_host = guest.host, trip.other_host
 
     def migrate_and_suspend():
-        migrating = journey.Background(guest, to_host, "--live", "--bandwidth", str(2 * SLOW))
-        wait_until_transferring(from_host, guest)
-        from_host.virsh("suspend", guest.name)
-        migrating.expect_success()
+        with journey.Background(guest, to_host, "--live", "--bandwidth", str(2 * SLOW)) as migrating:
+            wait_until_transferring(from_host, guest)
+            from_host.virsh("suspend", guest.name)
+            migrating.expect_success()
         assert "running" in to_host.virsh("domstate", guest.name).stdout
 
     trip.expect_fixed("live, paused by hand on the way", to_host, migrate_and_suspend)
@@ -199,10 +199,10 @@ def test_cancelled_before_switchover(trip):
     from_host, to_host = guest.host, trip.other_host
 
     def migrate_and_abort():
-        migrating = journey.Background(guest, to_host, "--live", "--bandwidth", "1")
-        wait_until_transferring(from_host, guest)
-        from_host.virsh("domjobabort", guest.name)
-        migrating.expect_failure("canceled by client", "job 'migration out' failed")
+        with journey.Background(guest, to_host, "--live", "--bandwidth", "1") as migrating:
+            wait_until_transferring(from_host, guest)
+            from_host.virsh("domjobabort", guest.name)
+            migrating.expect_failure("canceled by client", "job 'migration out' failed")
 
     abandoned = DaemonJournal(to_host)
     measured = trip.expect_no_report("live, cancelled before switchover", migrate_and_abort, resumes=False)
