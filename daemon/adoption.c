@@ -134,8 +134,8 @@ on_adopted_xml (GObject *source, GAsyncResult *result, gpointer user_data)
 {
   Adoption *adoption = user_data;
   g_autoptr (GError) error = NULL;
-  g_autofree char *xml = libvirt_get_xml_finish (G_DBUS_CONNECTION (source), result, &error);
-  g_autoptr (DomainInfo) info = xml != NULL ? domain_info_parse (xml, &error) : NULL;
+  g_autoptr (DomainInfo)
+    info = libvirt_get_info_finish (G_DBUS_CONNECTION (source), result, &error);
 
   if (info == NULL) {
     fail_adoption (adoption, error);

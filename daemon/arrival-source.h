@@ -45,8 +45,8 @@ const SourceElement *arrival_source_get_element (const ArrivalSource *source);
 
 /*
  * For a fix-up from @record that is made now: which theta to use, under @mode, by what was measured
- * and by what both kernels say of their clocks. FALSE with an error as of clock_offset_choose(), or when there
- * is no session just now.
+ * and by what both kernels say of their clocks. FALSE with an error as of clock_offset_choose(), or
+ * when there is no session just now.
  */
 gboolean arrival_source_choose_theta (const ArrivalSource *source, HostClockMode mode,
                                       const struct clock_record *record, ClockChoice *choice,

@@ -49,8 +49,7 @@ typedef struct {
 
 /* theta, and how far from the truth it can be. */
 typedef struct {
-  int64_t
-    theta_ns; /* far from any credible one for absurd clocks, see clock_choice_is_credible() */
+  int64_t theta_ns; /* not credible for absurd clocks, see clock_choice_is_credible() */
   uint64_t bound_ns;
   int64_t real_minus_boot_ns; /* CLOCK_REALTIME here minus CLOCK_BOOTTIME, for which theta stands */
 } ClockEstimate;

@@ -248,8 +248,8 @@ on_arriving_xml (GObject *source, GAsyncResult *result, gpointer user_data)
 {
   Guest *guest = user_data;
   g_autoptr (GError) error = NULL;
-  g_autofree char *xml = libvirt_get_xml_finish (G_DBUS_CONNECTION (source), result, &error);
-  g_autoptr (DomainInfo) info = xml != NULL ? domain_info_parse (xml, &error) : NULL;
+  g_autoptr (DomainInfo)
+    info = libvirt_get_info_finish (G_DBUS_CONNECTION (source), result, &error);
 
   if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED) || guest->arrival == NULL)
     return;
@@ -301,8 +301,8 @@ on_looked_xml (GObject *source, GAsyncResult *result, gpointer user_data)
 {
   Guest *guest = user_data;
   g_autoptr (GError) error = NULL;
-  g_autofree char *xml = libvirt_get_xml_finish (G_DBUS_CONNECTION (source), result, &error);
-  g_autoptr (DomainInfo) info = xml != NULL ? domain_info_parse (xml, &error) : NULL;
+  g_autoptr (DomainInfo)
+    info = libvirt_get_info_finish (G_DBUS_CONNECTION (source), result, &error);
 
   if (info == NULL) {
     g_debug ("what became of the arriving domain is not known: %s", error->message);

@@ -62,6 +62,14 @@ libvirt_get_xml_finish (GDBusConnection *bus, GAsyncResult *result, GError **err
   return xml;
 }
 
+DomainInfo *
+libvirt_get_info_finish (GDBusConnection *bus, GAsyncResult *result, GError **error)
+{
+  g_autofree char *xml = libvirt_get_xml_finish (bus, result, error);
+
+  return xml != NULL ? domain_info_parse (xml, error) : NULL;
+}
+
 void
 libvirt_get_state_async (GDBusConnection *bus, const char *driver_path, const char *uuid,
                          GCancellable *cancellable, GAsyncReadyCallback callback,

@@ -10,16 +10,22 @@
 
 #include <gio/gio.h>
 
+#include "domain-info.h"
+
 typedef struct {
   int state;  /* virDomainState */
   int reason; /* virDomain*Reason of that state */
 } LibvirtDomainState;
 
-/* GetXMLDesc of the running domain @uuid, without secrets. Finish: XML owned by the caller. */
+/*
+ * GetXMLDesc of the running domain @uuid, without secrets. Finish with one of two, owned by the
+ * caller: the XML, or what domain_info_parse() reads from it, with the errors of both.
+ */
 void libvirt_get_xml_async (GDBusConnection *bus, const char *driver_path, const char *uuid,
                             GCancellable *cancellable, GAsyncReadyCallback callback,
                             gpointer user_data);
 char *libvirt_get_xml_finish (GDBusConnection *bus, GAsyncResult *result, GError **error);
+DomainInfo *libvirt_get_info_finish (GDBusConnection *bus, GAsyncResult *result, GError **error);
 
 /* GetState of the domain @uuid. */
 void libvirt_get_state_async (GDBusConnection *bus, const char *driver_path, const char *uuid,

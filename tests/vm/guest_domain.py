@@ -17,10 +17,9 @@ DISK_MIB = 16
 _INITRAMFS_PATH = f"{GUEST_DIR}/guest-initramfs.gz"
 _LOG_DIR = "/var/log/libvirt/qemu"
 
-
-# libvirt's hooks can add the helper to a QEMU that receives a guest, not to one that is started: that takes the domain's own XML.
 HIDDEN_KVM_XML = "<kvm><hidden state='on'/></kvm>"
 
+# libvirt's hooks can add the helper to a QEMU that receives a guest, not to one that is started: that takes the domain's own XML.
 WITH_HELPER_XML = "<qemu:commandline><qemu:env name='LD_PRELOAD' value='libclockferry-qemu.so'/></qemu:commandline>"
 
 
@@ -54,7 +53,6 @@ class GuestSpec:
     @property
     def console_path(self):
         return f"{_LOG_DIR}/{self.name}-console.log"
-
 
     @property
     def disk_path(self):
