@@ -113,26 +113,15 @@ static const ArrivalSourceCallbacks source_callbacks = {
 
 /* arming the helper */
 
-/* Where theta is, but for this host's clock being set, which the helper sees by itself. */
-static gint64
-get_steady_theta_ns (const ClockChoice *choice)
-{
-  return choice->theta_ns - choice->real_minus_boot_ns;
-}
-
-/* A new record, or one whose theta is not what it was, has become a good deal better known, or is not
- * of late. */
+/* A new record, or one whose theta is known otherwise than the helper was told, or is not of late. */
 static gboolean
 is_worth_sending (const Arrival *arrival, const ArrivalFixup *fixup)
 {
   const ArrivalFixup *sent = &arrival->fixup;
-  gint64 moved_ns = get_steady_theta_ns (&fixup->choice) - get_steady_theta_ns (&sent->choice);
 
   return !sent->is_sent || sent->record != fixup->record ||
-         sent->choice.measured != fixup->choice.measured ||
-         (fixup->choice.measured && ABS (moved_ns) > (gint64) sent->choice.bound_ns) ||
          host_clock_monotonic_ns () - arrival->fixup_sent_ns > THETA_AGE_MAX_NS ||
-         fixup->choice.bound_ns < sent->choice.bound_ns - sent->choice.bound_ns / 4;
+         clock_choice_supersedes (&fixup->choice, &sent->choice);
 }
 
 static gboolean
@@ -200,6 +189,22 @@ keep_used_theta (ClockChoice *choice, const struct helper_report *report, guint6
 
   choice->theta_ns = report->theta_ns;
   choice->bound_ns = report->theta_bound_ns + (guint64) clock_offset_drift_ns (age_ns);
+}
+
+/*
+ * With HostClock=trust a fix-up may have gone ahead of the first comparison, on the kernels' word
+ * alone. What came out since is how wrong that was.
+ */
+static void
+correct_trusted_bound (Arrival *arrival)
+{
+  ClockChoice now;
+
+  if (arrival->settings->host_clock != HOST_CLOCK_TRUST || !arrival->fixup.is_sent)
+    return;
+  if (arrival_source_choose_theta (arrival->source, HOST_CLOCK_TRUST,
+                                   g_bytes_get_data (arrival->fixup.record, NULL), &now, NULL))
+    arrival->fixup.choice.bound_ns = MAX (arrival->fixup.choice.bound_ns, now.bound_ns);
 }
 
 /* the final report */
@@ -424,6 +429,7 @@ arrival_conclude (Arrival *arrival, gboolean is_paused)
     log_paused (arrival);
     return;
   }
+  correct_trusted_bound (arrival);
   entry = event_entry_new (arrival_report_kind (verdict), arrival->uuid, arrival->name);
   arrival_report_add_fixup (entry, &arrival->fixup);
   arrival_report_add_terms (entry, &arrival->terms, arrival->policy);

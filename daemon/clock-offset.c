@@ -197,3 +197,16 @@ clock_choice_is_credible (const ClockChoice *choice)
   return distance_ns (choice->theta_ns, 0) <= CLOCK_BOUND_UNKNOWN_NS &&
          choice->bound_ns <= CLOCK_BOUND_UNKNOWN_NS;
 }
+
+bool
+clock_choice_supersedes (const ClockChoice *fresh, const ClockChoice *sent)
+{
+  int64_t moved_ns =
+    (fresh->theta_ns - fresh->real_minus_boot_ns) - (sent->theta_ns - sent->real_minus_boot_ns);
+  uint64_t quarter_ns = sent->bound_ns / 4;
+
+  return sent->measured != fresh->measured ||
+         (fresh->measured && distance_ns (moved_ns, 0) > sent->bound_ns) ||
+         fresh->bound_ns < sent->bound_ns - quarter_ns ||
+         fresh->bound_ns > sent->bound_ns + quarter_ns;
+}

@@ -90,6 +90,13 @@ typedef struct {
  * credible, and no fix-up may have it. */
 bool clock_choice_is_credible (const ClockChoice *choice);
 
+/*
+ * Whether a helper that was told @sent must be told @fresh: theta has moved by more than was admitted,
+ * or it is a good deal better known now, or a good deal worse than was said. That this host's clock was
+ * set is no reason: the helper sees it by itself.
+ */
+bool clock_choice_supersedes (const ClockChoice *fresh, const ClockChoice *sent);
+
 /* "apart" for instance; a constant, and NULL for CLOCK_DISTRUST_NONE. */
 const char *clock_distrust_name (ClockDistrust distrust);
 

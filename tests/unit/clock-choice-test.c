@@ -129,6 +129,44 @@ test_credible (void)
 }
 
 static void
+test_supersedes (void)
+{
+  const ClockChoice sent = { .theta_ns = 5000, .bound_ns = 1000, .measured = true };
+  const ClockChoice trusted = { .bound_ns = 1000, .measured = false };
+  const struct {
+    ClockChoice fresh;
+    ClockChoice sent;
+    bool is_news;
+  } cases[] = {
+    { sent, sent, false },
+    /* moved, within what was admitted and beyond it */
+    { { .theta_ns = 6000, .bound_ns = 1000, .measured = true }, sent, false },
+    { { .theta_ns = 6001, .bound_ns = 1000, .measured = true }, sent, true },
+    { { .theta_ns = 3999, .bound_ns = 1000, .measured = true }, sent, true },
+    /* this host's clock was set */
+    { { .theta_ns = 1000005000,
+        .bound_ns = 1000,
+        .measured = true,
+        .real_minus_boot_ns = 1000000000 },
+      sent,
+      false },
+    /* better known, and worse */
+    { { .theta_ns = 5000, .bound_ns = 750, .measured = true }, sent, false },
+    { { .theta_ns = 5000, .bound_ns = 749, .measured = true }, sent, true },
+    { { .theta_ns = 5000, .bound_ns = 1250, .measured = true }, sent, false },
+    { { .theta_ns = 5000, .bound_ns = 1251, .measured = true }, sent, true },
+    /* trusted on the kernels' word, and then compared: three seconds apart */
+    { { .bound_ns = 3000001000, .measured = false }, trusted, true },
+    { { .theta_ns = 0, .bound_ns = 1000, .measured = true }, trusted, true },
+    /* trusted: where theta is measured to be does not matter */
+    { { .bound_ns = 1000, .measured = false, .real_minus_boot_ns = 1000000000 }, trusted, false },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
+    g_assert_true (clock_choice_supersedes (&cases[i].fresh, &cases[i].sent) == cases[i].is_news);
+}
+
+static void
 test_mode_names (void)
 {
   HostClockMode mode;
@@ -151,5 +189,6 @@ main (int argc, char **argv)
   g_test_add_func ("/clock-choice/distrust-names", test_distrust_names);
   g_test_add_func ("/clock-choice/mode-names", test_mode_names);
   g_test_add_func ("/clock-choice/credible", test_credible);
+  g_test_add_func ("/clock-choice/supersedes", test_supersedes);
   return g_test_run ();
 }
