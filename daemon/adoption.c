@@ -22,10 +22,19 @@ struct Adoption {
   gboolean has_link;      /* to its helper */
   char *ticket;           /* NULL until it is in the metadata or on its way there */
   gboolean is_ready;      /* said so in the journal */
+  char *problem;          /* why it is not, NULL where that is not known yet */
   char *not_ready_reason; /* what was said instead, NULL after is_ready */
 };
 
 static void schedule_retry (Adoption *adoption);
+
+static void
+set_ready (Adoption *adoption, gboolean is_ready, const char *problem)
+{
+  adoption->is_ready = is_ready;
+  g_free (adoption->problem);
+  adoption->problem = g_strdup (problem);
+}
 
 /* what the journal is told */
 
@@ -34,7 +43,8 @@ say_not_ready (Adoption *adoption, const char *reason)
 {
   EventEntry *entry;
 
-  adoption->is_ready = FALSE;
+  set_ready (adoption, FALSE, reason);
+  adoption->callbacks->changed (adoption->user_data);
   if (g_strcmp0 (adoption->not_ready_reason, reason) == 0)
     return;
   g_free (adoption->not_ready_reason);
@@ -50,7 +60,8 @@ say_ready (Adoption *adoption)
 {
   if (adoption->is_ready)
     return;
-  adoption->is_ready = TRUE;
+  set_ready (adoption, TRUE, NULL);
+  adoption->callbacks->changed (adoption->user_data);
   g_clear_pointer (&adoption->not_ready_reason, g_free);
   event_entry_log (event_entry_new (EVENT_DOMAIN_READY, adoption->uuid, adoption->name),
                    "the clocks of %s will be handed over at a migration", adoption->name);
@@ -224,7 +235,7 @@ void
 adoption_lose_link (Adoption *adoption, gboolean looks_again)
 {
   adoption->has_link = FALSE;
-  adoption->is_ready = FALSE;
+  set_ready (adoption, FALSE, "the connection to the helper in its QEMU ended");
   if (looks_again)
     schedule_retry (adoption);
 }
@@ -239,7 +250,15 @@ adoption_forget (Adoption *adoption)
   adoption->cancellable = g_cancellable_new ();
   g_clear_pointer (&adoption->ticket, g_free);
   adoption->has_link = FALSE;
-  adoption->is_ready = FALSE;
+  set_ready (adoption, FALSE, NULL);
+}
+
+const char *
+adoption_get_problem (const Adoption *adoption)
+{
+  if (adoption->is_ready)
+    return NULL;
+  return adoption->problem != NULL ? adoption->problem : "it is still being looked at";
 }
 
 const char *

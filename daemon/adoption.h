@@ -31,6 +31,8 @@ typedef struct {
    * arriving, not running, and adoption_forget() was called; FALSE to go on and advertise.
    */
   gboolean (*paused_by_migration) (gpointer user_data);
+  /* adoption_get_problem() may tell else. */
+  void (*changed) (gpointer user_data);
 } AdoptionCallbacks;
 
 /* Does nothing before adoption_start(). @host and @callbacks are borrowed and must outlive it. */
@@ -55,6 +57,9 @@ void adoption_lose_link (Adoption *adoption, gboolean looks_again);
 /* That life of the domain here is over, and its link as well: let go of the ticket, and of all
  * calls and retries that are under way. */
 void adoption_forget (Adoption *adoption);
+
+/* Why the clocks would not be handed over at a migration, a clause; NULL: they will be. Borrowed. */
+const char *adoption_get_problem (const Adoption *adoption);
 
 /* The secret that is in the metadata or on its way there, or NULL. Borrowed. */
 const char *adoption_get_ticket (const Adoption *adoption);

@@ -108,20 +108,17 @@ arrival_report_add_result (EventEntry *entry, const struct helper_report *report
 }
 
 void
-arrival_report_log_apart (const char *uuid, const char *name, const char *peer,
+arrival_report_log_apart (EventEntry *entry, const char *label, const char *peer,
                           const ClockChoice *choice)
 {
-  EventEntry *entry = event_entry_new (EVENT_CLOCKS_APART, uuid, name);
-
   event_entry_add_int (entry, "CLOCKFERRY_THETA_NS", choice->theta_ns);
   event_entry_add_uint (entry, "CLOCKFERRY_THETA_BOUND_NS", choice->bound_ns);
   event_entry_add (entry, "CLOCKFERRY_REASON", clock_distrust_name (choice->distrust));
-  event_entry_add (entry, "CLOCKFERRY_PEER", peer);
   event_entry_log (entry,
                    "the clock of this host is taken to be %+.6f s ahead of that of %s, as measured "
                    "within %.6f s, for %s: %s",
-                   (double) choice->theta_ns / 1e9, peer, (double) choice->bound_ns / 1e9,
-                   name != NULL ? name : uuid, describe_distrust (choice->distrust));
+                   (double) choice->theta_ns / 1e9, peer, (double) choice->bound_ns / 1e9, label,
+                   describe_distrust (choice->distrust));
 }
 
 EventKind

@@ -32,10 +32,10 @@ void arrival_report_add_result (EventEntry *entry, const struct helper_report *r
                                 const ArrivalFixup *fixup);
 
 /*
- * Warn that the clocks of this host and of @peer, the source of a domain (@name may be NULL), could
- * not be taken for one: @choice says why, and how far apart they are.
+ * Log @entry, an EVENT_CLOCKS_APART, and free it: the clocks of this host and of @peer, the source of
+ * the domain called @label, could not be taken for one. @choice says why, and how far apart they are.
  */
-void arrival_report_log_apart (const char *uuid, const char *name, const char *peer,
+void arrival_report_log_apart (EventEntry *entry, const char *label, const char *peer,
                                const ClockChoice *choice);
 
 /* The event that @verdict, an enum helper_verdict, is logged as. */

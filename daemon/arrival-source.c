@@ -10,6 +10,7 @@ struct ArrivalSource {
   SourceElement *element;
   PeerAuthority *authority; /* borrowed, or NULL */
   char *uuid;
+  char *migration;
   const ArrivalSourceCallbacks *callbacks;
   gpointer user_data;
 
@@ -106,6 +107,7 @@ open_session (ArrivalSource *source)
     .pin = source->element->pin,
     .domain = source->uuid,
     .ticket = source->element->ticket,
+    .migration = source->migration,
   };
 
   source->session = peer_session_new (&announcement, source->authority);
@@ -120,13 +122,15 @@ open_session (ArrivalSource *source)
 
 ArrivalSource *
 arrival_source_new (const SourceElement *element, PeerAuthority *authority, const char *uuid,
-                    const ArrivalSourceCallbacks *callbacks, gpointer user_data)
+                    const char *migration, const ArrivalSourceCallbacks *callbacks,
+                    gpointer user_data)
 {
   ArrivalSource *source = g_new0 (ArrivalSource, 1);
 
   source->element = source_element_copy (element);
   source->authority = authority;
   source->uuid = g_strdup (uuid);
+  source->migration = g_strdup (migration);
   source->callbacks = callbacks;
   source->user_data = user_data;
   open_session (source);
@@ -139,6 +143,7 @@ arrival_source_free (ArrivalSource *source)
   close_session (source);
   g_clear_handle_id (&source->reconnect_id, g_source_remove);
   source_element_free (source->element);
+  g_free (source->migration);
   g_free (source->uuid);
   g_free (source);
 }

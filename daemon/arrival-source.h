@@ -29,12 +29,13 @@ typedef struct {
 } ArrivalSourceCallbacks;
 
 /*
- * Connect to the daemon that @element names, and claim the domain @uuid there. @authority (nullable,
- * see peer_session_new()) and @callbacks are borrowed and must outlive it; @element is copied.
+ * Connect to the daemon that @element names, and claim the domain @uuid there for @migration
+ * (migration-id.h). @authority (nullable, see peer_session_new()) and @callbacks are borrowed and
+ * must outlive it; @element is copied.
  */
 ArrivalSource *arrival_source_new (const SourceElement *element, PeerAuthority *authority,
-                                   const char *uuid, const ArrivalSourceCallbacks *callbacks,
-                                   gpointer user_data);
+                                   const char *uuid, const char *migration,
+                                   const ArrivalSourceCallbacks *callbacks, gpointer user_data);
 
 /* Disconnects, without any callback. */
 void arrival_source_free (ArrivalSource *source);

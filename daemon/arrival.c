@@ -5,6 +5,7 @@
 #include "arrival-source.h"
 #include "event-log.h"
 #include "host-clock.h"
+#include "migration-id.h"
 
 /* Two clocks drift apart by 1 ppm and more: what the helper was told of theta may not grow old. */
 #define THETA_AGE_MAX_NS (5 * G_GINT64_CONSTANT (1000000000))
@@ -13,14 +14,15 @@
 G_STATIC_ASSERT (CLOCK_BOUND_UNKNOWN_NS <= HELPER_THETA_MAX_NS);
 
 struct Arrival {
-  const Settings *settings;
-  PeerAuthority *authority; /* borrowed, or NULL */
+  const HostContext *host;
+  char *id; /* of the migration */
   char *uuid;
   char *name; /* NULL until libvirt told */
   const ArrivalCallbacks *callbacks;
   gpointer user_data;
 
   gboolean is_emulated; /* QEMU keeps its clocks itself: nothing is done or said about it */
+  HostClockMode host_clock;
   ClockTerms terms;
   char *policy;          /* of the terms, what the domain's own policy says; NULL without one */
   ArrivalSource *source; /* NULL until the metadata named it */
@@ -36,13 +38,27 @@ struct Arrival {
   struct helper_report *report; /* NULL until the helper spoke */
 };
 
-/* the source's daemon */
-
 static const char *
 get_label (const Arrival *arrival)
 {
   return arrival->name != NULL ? arrival->name : arrival->uuid;
 }
+
+/* All entries are about this one migration. */
+static EventEntry *
+new_entry (const Arrival *arrival, EventKind kind)
+{
+  EventEntry *entry = event_entry_new (kind, arrival->uuid, arrival->name);
+
+  event_entry_add (entry, "CLOCKFERRY_MIGRATION", arrival->id);
+  if (arrival->source != NULL)
+    event_entry_add (entry, "CLOCKFERRY_PEER",
+                     arrival_source_get_element (arrival->source)->address);
+  event_entry_set_observer (entry, &arrival->host->migration_observer);
+  return entry;
+}
+
+/* the source's daemon */
 
 static void
 on_source_record (GBytes *record, gpointer user_data)
@@ -92,15 +108,13 @@ on_source_claimed (gpointer user_data)
 {
   Arrival *arrival = user_data;
   const SourceElement *element = arrival_source_get_element (arrival->source);
-  EventEntry *entry;
 
   arrival->is_claimed = TRUE;
   if (arrival->failed_step == ARRIVAL_STEP_PEER)
     arrival->failed_step = ARRIVAL_STEP_NONE; /* mended by a later attempt */
-  entry = event_entry_new (EVENT_ARRIVAL_CLAIMED, arrival->uuid, arrival->name);
-  event_entry_add (entry, "CLOCKFERRY_PEER", element->address);
-  event_entry_log (entry, "claimed %s from the daemon of its source, %s port %u",
-                   get_label (arrival), element->address, (guint) element->port);
+  event_entry_log (new_entry (arrival, EVENT_ARRIVAL_CLAIMED),
+                   "claimed %s from the daemon of its source, %s port %u", get_label (arrival),
+                   element->address, (guint) element->port);
 }
 
 static const ArrivalSourceCallbacks source_callbacks = {
@@ -140,7 +154,7 @@ send_fixup (Arrival *arrival, HelperLink *link, const ArrivalFixup *fixup, GErro
 
   if (arrival->terms.advances_without_kvmclock)
     message.flags |= HELPER_FIXUP_WITHOUT_PVCLOCK;
-  if (arrival->settings->host_clock == HOST_CLOCK_TRUST)
+  if (arrival->host_clock == HOST_CLOCK_TRUST)
     message.flags |= HELPER_FIXUP_CLOCK_TRUSTED;
 
   return helper_link_send_fixup (link, &message, record, error);
@@ -150,12 +164,11 @@ send_fixup (Arrival *arrival, HelperLink *link, const ArrivalFixup *fixup, GErro
 static void
 warn_apart (Arrival *arrival, const ClockChoice *choice)
 {
-  const char *peer = arrival_source_get_element (arrival->source)->address;
-
   if (choice->distrust == CLOCK_DISTRUST_NONE || arrival->is_warned)
     return;
   arrival->is_warned = TRUE;
-  arrival_report_log_apart (arrival->uuid, arrival->name, peer, choice);
+  arrival_report_log_apart (new_entry (arrival, EVENT_CLOCKS_APART), get_label (arrival),
+                            arrival_source_get_element (arrival->source)->address, choice);
 }
 
 /* Remember what the helper was told; a record is news, a better theta is not. */
@@ -172,7 +185,7 @@ keep_fixup (Arrival *arrival, const ArrivalFixup *fixup)
   arrival->fixup_sent_ns = host_clock_monotonic_ns ();
   if (!is_news)
     return;
-  entry = event_entry_new (EVENT_ARRIVAL_ARMED, arrival->uuid, arrival->name);
+  entry = new_entry (arrival, EVENT_ARRIVAL_ARMED);
   arrival_report_add_fixup (entry, &arrival->fixup);
   arrival_report_add_terms (entry, &arrival->terms, arrival->policy);
   event_entry_log (entry, "the helper of %s has a record to continue its clocks from",
@@ -200,7 +213,7 @@ correct_trusted_bound (Arrival *arrival)
 {
   ClockChoice now;
 
-  if (arrival->settings->host_clock != HOST_CLOCK_TRUST || !arrival->fixup.is_sent)
+  if (arrival->host_clock != HOST_CLOCK_TRUST || !arrival->fixup.is_sent)
     return;
   if (arrival_source_choose_theta (arrival->source, HOST_CLOCK_TRUST,
                                    g_bytes_get_data (arrival->fixup.record, NULL), &now, NULL))
@@ -278,7 +291,7 @@ log_verdict (Arrival *arrival, EventEntry *entry)
 static void
 log_paused (Arrival *arrival)
 {
-  EventEntry *entry = event_entry_new (EVENT_MIGRATION_STOCK, arrival->uuid, arrival->name);
+  EventEntry *entry = new_entry (arrival, EVENT_MIGRATION_STOCK);
 
   event_entry_add (entry, "CLOCKFERRY_VERDICT", helper_verdict_name (HELPER_VERDICT_STOCK));
   event_entry_add (entry, "CLOCKFERRY_STEP", arrival_step_name (ARRIVAL_STEP_FIXUP));
@@ -291,14 +304,15 @@ log_paused (Arrival *arrival)
 /* public functions */
 
 Arrival *
-arrival_new (const Settings *settings, PeerAuthority *authority, const char *uuid,
-             const ArrivalCallbacks *callbacks, gpointer user_data)
+arrival_new (const HostContext *host, const char *uuid, const ArrivalCallbacks *callbacks,
+             gpointer user_data)
 {
   Arrival *arrival = g_new0 (Arrival, 1);
 
-  arrival->settings = settings;
-  arrival->authority = authority;
-  domain_policy_get_terms (NULL, settings, &arrival->terms);
+  arrival->host = host;
+  arrival->id = migration_id_make ();
+  arrival->host_clock = host->settings->host_clock;
+  domain_policy_get_terms (NULL, host->settings, &arrival->terms);
   arrival->uuid = g_strdup (uuid);
   arrival->callbacks = callbacks;
   arrival->user_data = user_data;
@@ -317,6 +331,7 @@ arrival_free (Arrival *arrival)
   g_free (arrival->policy);
   g_free (arrival->name);
   g_free (arrival->uuid);
+  g_free (arrival->id);
   g_free (arrival);
 }
 
@@ -337,7 +352,7 @@ arrival_fail (Arrival *arrival, ArrivalStep step, const char *reason)
     arrival->helper_problem = g_strdup (reason);
   }
 
-  entry = event_entry_new (EVENT_ARRIVAL_STEP_FAILED, arrival->uuid, arrival->name);
+  entry = new_entry (arrival, EVENT_ARRIVAL_STEP_FAILED);
   event_entry_add (entry, "CLOCKFERRY_STEP", arrival_step_name (step));
   event_entry_add (entry, "CLOCKFERRY_REASON", reason);
   event_entry_log (entry, "%s is arriving, and a step failed: %s: %s", get_label (arrival),
@@ -352,11 +367,11 @@ arrival_claim (Arrival *arrival, const DomainInfo *info)
   arrival->is_emulated = !info->is_kvm;
   if (arrival->is_emulated)
     return;
-  domain_policy_get_terms (info->policy, arrival->settings, &arrival->terms);
-  if (info->policy != NULL)
+  if (info->policy != NULL) {
+    domain_policy_override (info->policy, &arrival->terms);
     arrival->policy = g_strdup (domain_policy_get_text (info->policy));
-  event_entry_log (event_entry_new (EVENT_ARRIVAL_ANNOUNCED, arrival->uuid, arrival->name),
-                   "%s is arriving", arrival->name);
+  }
+  event_entry_log (new_entry (arrival, EVENT_ARRIVAL_ANNOUNCED), "%s is arriving", arrival->name);
   if (info->source == NULL) {
     arrival_fail (arrival, ARRIVAL_STEP_SOURCE_ELEMENT,
                   info->source_problem != NULL
@@ -364,8 +379,8 @@ arrival_claim (Arrival *arrival, const DomainInfo *info)
                     : "no daemon at its source put its address into the metadata");
     return;
   }
-  arrival->source = arrival_source_new (info->source, arrival->authority, arrival->uuid,
-                                        &source_callbacks, arrival);
+  arrival->source = arrival_source_new (info->source, arrival->host->authority, arrival->uuid,
+                                        arrival->id, &source_callbacks, arrival);
 }
 
 void
@@ -383,8 +398,8 @@ arrival_arm (Arrival *arrival, HelperLink *link)
     arrival_fail (arrival, ARRIVAL_STEP_HELPER, problem);
     return;
   }
-  if (!arrival_source_choose_theta (arrival->source, arrival->settings->host_clock, record,
-                                    &fixup.choice, &error)) {
+  if (!arrival_source_choose_theta (arrival->source, arrival->host_clock, record, &fixup.choice,
+                                    &error)) {
     g_debug ("waiting for the first comparison of the clocks: %s", error->message);
     return;
   }
@@ -430,7 +445,7 @@ arrival_conclude (Arrival *arrival, gboolean is_paused)
     return;
   }
   correct_trusted_bound (arrival);
-  entry = event_entry_new (arrival_report_kind (verdict), arrival->uuid, arrival->name);
+  entry = new_entry (arrival, arrival_report_kind (verdict));
   arrival_report_add_fixup (entry, &arrival->fixup);
   arrival_report_add_terms (entry, &arrival->terms, arrival->policy);
   if (arrival->report != NULL)
@@ -446,7 +461,7 @@ arrival_abandon (Arrival *arrival)
 {
   if (arrival->is_emulated)
     return;
-  event_entry_log (event_entry_new (EVENT_ARRIVAL_ABANDONED, arrival->uuid, arrival->name),
+  event_entry_log (new_entry (arrival, EVENT_ARRIVAL_ABANDONED),
                    "%s did not arrive: its migration failed or was cancelled", get_label (arrival));
 }
 

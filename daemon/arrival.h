@@ -14,8 +14,7 @@
 
 #include "domain-info.h"
 #include "helper-link.h"
-#include "peer-authority.h"
-#include "settings.h"
+#include "host-context.h"
 
 typedef struct Arrival Arrival;
 
@@ -40,11 +39,11 @@ typedef struct {
 } ArrivalCallbacks;
 
 /*
- * Announce the incoming domain @uuid. @settings, @authority (nullable, see peer_session_new()) and
+ * Announce the incoming domain @uuid, to be handled by the settings as they are now. @host and
  * @callbacks are borrowed and must outlive it.
  */
-Arrival *arrival_new (const Settings *settings, PeerAuthority *authority, const char *uuid,
-                      const ArrivalCallbacks *callbacks, gpointer user_data);
+Arrival *arrival_new (const HostContext *host, const char *uuid, const ArrivalCallbacks *callbacks,
+                      gpointer user_data);
 
 /* Closes the connection to the source without a word: conclude first. */
 void arrival_free (Arrival *arrival);

@@ -195,8 +195,13 @@ void
 domain_policy_get_terms (const DomainPolicy *policy, const Settings *settings, ClockTerms *terms)
 {
   *terms = (ClockTerms){ .mode = settings->mode, .max_advance_s = settings->max_advance_s };
-  if (policy == NULL)
-    return;
+  if (policy != NULL)
+    domain_policy_override (policy, terms);
+}
+
+void
+domain_policy_override (const DomainPolicy *policy, ClockTerms *terms)
+{
   if (policy->is_said[TERM_MODE])
     terms->mode = policy->terms.mode;
   if (policy->is_said[TERM_MAX_ADVANCE])

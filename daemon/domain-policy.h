@@ -41,6 +41,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (DomainPolicy, domain_policy_free)
 void domain_policy_get_terms (const DomainPolicy *policy, const Settings *settings,
                               ClockTerms *terms);
 
+/* Put what @policy says in the place of what is in @terms. */
+void domain_policy_override (const DomainPolicy *policy, ClockTerms *terms);
+
 /* "mode=observe maxAdvanceSec=60": what @policy says, in a fixed order; empty if nothing. Owned by
  * @policy. */
 const char *domain_policy_get_text (const DomainPolicy *policy);

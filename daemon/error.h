@@ -16,12 +16,13 @@
 typedef enum {
   CLOCKFERRY_ERROR_FAILED,
   CLOCKFERRY_ERROR_NOT_AUTHORIZED,  /* wrong ticket, no claim yet, or a certificate not let in */
-  CLOCKFERRY_ERROR_ALREADY_CLAIMED, /* this connection serves a domain already */
+  CLOCKFERRY_ERROR_ALREADY_CLAIMED, /* this connection serves a domain, or a check, already */
   CLOCKFERRY_ERROR_WRONG_KEY,       /* the peer's key is not the one that libvirt announced */
   CLOCKFERRY_ERROR_BAD_IDENTITY,    /* a key or certificate is unusable, mostly this host's own */
   CLOCKFERRY_ERROR_BAD_MESSAGE,     /* the peer sent what the protocol does not allow */
   CLOCKFERRY_ERROR_TIMED_OUT,
   CLOCKFERRY_ERROR_INVALID_SETTING, /* in the configuration */
+  CLOCKFERRY_ERROR_NEEDS_RESTART,   /* a setting was changed that is read once, at start */
   CLOCKFERRY_ERROR_INVALID_XML,     /* not the XML of a domain */
   CLOCKFERRY_ERROR_NO_QEMU,         /* libvirt's pid file names no process */
   CLOCKFERRY_ERROR_NO_HELPER,       /* this QEMU runs without the helper */

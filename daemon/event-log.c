@@ -13,6 +13,9 @@ static const struct {
   GLogLevelFlags level;
 } events[] = {
   [EVENT_DAEMON_READY] = { "daemon-ready", "584a35e3f40d4de593ca81981a6deb6e", G_LOG_LEVEL_INFO },
+  [EVENT_BUS_NAME_REFUSED] = { "bus-name-refused", "7f0f6d94be0d402caeab0fe19929c3eb", G_LOG_LEVEL_WARNING },
+  [EVENT_SETTINGS_RELOADED] = { "settings-reloaded", "576feaa4043b445197147f97c8af5723", G_LOG_LEVEL_MESSAGE },
+  [EVENT_SETTINGS_REJECTED] = { "settings-rejected", "ab58c61cf75c400a95c2b91d58c29054", G_LOG_LEVEL_WARNING },
   [EVENT_LIBVIRT_CONNECTED] = { "libvirt-connected", "6371c704c270416194ee372dde709299", G_LOG_LEVEL_INFO },
   [EVENT_LIBVIRT_LOST] = { "libvirt-lost", "a411d911d3c04ea896fbc9f929ae1b45", G_LOG_LEVEL_WARNING },
   [EVENT_DOMAIN_READY] = { "domain-ready", "257b6f04019f4eb6acf97a74d68fad58", G_LOG_LEVEL_INFO },
@@ -21,9 +24,11 @@ static const struct {
   [EVENT_HELPER_LOST] = { "helper-lost", "31a0c6cb4bca460eae368f5402795317", G_LOG_LEVEL_WARNING },
   [EVENT_PEER_REFUSED] = { "peer-refused", "f3801761c442461a915f61ba634a953d", G_LOG_LEVEL_WARNING },
   [EVENT_DEPARTURE_CLAIMED] = { "departure-claimed", "f56b3156bbfe4d33bf2a6da956cb304b", G_LOG_LEVEL_INFO },
+  [EVENT_DEPARTURE_PAUSED] = { "departure-paused", "c9bc62c21bf34ec18c11565fc2be8090", G_LOG_LEVEL_INFO },
   [EVENT_DEPARTURE_DONE] = { "departure-done", "a50c7fd2004d479a83b79566ce1aa21b", G_LOG_LEVEL_INFO },
   [EVENT_DEPARTURE_UNCLAIMED] = { "departure-unclaimed", "f2a165ccab5e452697362acc309d513e", G_LOG_LEVEL_WARNING },
   [EVENT_DEPARTURE_ROLLED_BACK] = { "departure-rolled-back", "0b60eb27dec64f0599b7048b3b14c73d", G_LOG_LEVEL_MESSAGE },
+  [EVENT_DEPARTURE_CANCELLED] = { "departure-cancelled", "d659eb47f7c4499aada7184efee1705e", G_LOG_LEVEL_MESSAGE },
   [EVENT_ARRIVAL_ANNOUNCED] = { "arrival-announced", "b6dbd5b6bde74915a805594cd2ad945a", G_LOG_LEVEL_INFO },
   [EVENT_ARRIVAL_CLAIMED] = { "arrival-claimed", "935a2083947346cdb91dac298e9ca0ae", G_LOG_LEVEL_INFO },
   [EVENT_ARRIVAL_STEP_FAILED] = { "arrival-step-failed", "b752005c5ccb46eead8408f7e1bc868c", G_LOG_LEVEL_WARNING },
@@ -40,6 +45,7 @@ G_STATIC_ASSERT (G_N_ELEMENTS (events) == EVENT_COUNT);
 
 struct EventEntry {
   EventKind kind;
+  const EventObserver *observer; /* or NULL */
   guint field_count;
   GLogField fields[EVENT_FIELDS_MAX]; /* keys are constant, values owned */
 };
@@ -109,6 +115,35 @@ event_entry_add_uint (EventEntry *entry, const char *field, guint64 value)
 }
 
 void
+event_entry_set_observer (EventEntry *entry, const EventObserver *observer)
+{
+  entry->observer = observer;
+}
+
+EventKind
+event_entry_get_kind (const EventEntry *entry)
+{
+  return entry->kind;
+}
+
+const char *
+event_entry_get (const EventEntry *entry, const char *field)
+{
+  for (guint i = 0; i < entry->field_count; i++) {
+    if (g_str_equal (entry->fields[i].key, field))
+      return entry->fields[i].value;
+  }
+  return NULL;
+}
+
+const GLogField *
+event_entry_get_fields (const EventEntry *entry, gsize *count)
+{
+  *count = entry->field_count;
+  return entry->fields;
+}
+
+void
 event_entry_log (EventEntry *entry, const char *format, ...)
 {
   g_autofree char *message = NULL;
@@ -121,6 +156,8 @@ event_entry_log (EventEntry *entry, const char *format, ...)
   event_entry_add (entry, "MESSAGE", message);
   event_entry_add (entry, "PRIORITY", priority_of_level (events[entry->kind].level));
   g_log_structured_array (events[entry->kind].level, entry->fields, entry->field_count);
+  if (entry->observer != NULL && entry->observer->observe != NULL)
+    entry->observer->observe (entry, entry->observer->user_data);
   event_entry_free (entry);
 }
 

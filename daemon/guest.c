@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "guest.h"
 
-#include <libvirt/libvirt.h>
-
 #include "adoption.h"
+#include "arrival-look.h"
 #include "arrival.h"
+#include "departure.h"
 #include "domain-info.h"
 #include "event-log.h"
 #include "helper-link.h"
@@ -24,10 +24,12 @@ struct Guest {
   int id;               /* libvirt's number of it, -1 until it told */
   gboolean is_emulated; /* not KVM: QEMU keeps its clocks itself */
   gboolean is_found;    /* running, when libvirt listed its domains: no event told how it began */
+  char *policy;         /* what its own policy says, NULL without */
   char *policy_problem; /* what was said of its policy, NULL while nothing is wrong with it */
   MigrationPhase phase;
 
   Adoption *adoption;        /* idle unless it lives here */
+  Departure *departure;      /* idle unless it is leaving */
   GCancellable *cancellable; /* of calls to libvirt while it is arriving */
   HelperLink *link;          /* NULL without */
 
@@ -43,6 +45,13 @@ static const char *
 get_label (const Guest *guest)
 {
   return guest->name != NULL ? guest->name : guest->uuid;
+}
+
+static void
+tell_change (const Guest *guest)
+{
+  if (guest->host->guest_changed != NULL)
+    guest->host->guest_changed (guest->uuid, guest->host->user_data);
 }
 
 /* helper link callbacks */
@@ -76,6 +85,7 @@ on_helper_closed (const GError *error, gpointer user_data)
 
   g_clear_pointer (&guest->link, helper_link_free);
   adoption_lose_link (guest->adoption, is_hang_up && is_at_home);
+  tell_change (guest);
   /* A QEMU that ends closes its socket before libvirt says STOPPED: that is no news. */
   if (is_hang_up)
     return;
@@ -124,8 +134,14 @@ take_info (Guest *guest, const DomainInfo *info)
   guest->name = g_strdup (info->name);
   guest->id = info->id;
   guest->is_emulated = !info->is_kvm;
+  departure_set_name (guest->departure, info->name);
+  g_free (guest->policy);
+  guest->policy = info->policy != NULL ? g_strdup (domain_policy_get_text (info->policy)) : NULL;
   if (info->is_kvm)
     note_policy (guest, info);
+  else
+    departure_forget (guest->departure); /* it was paused before this was known */
+  tell_change (guest);
 }
 
 /* That life of the domain here is over: what is known belongs to a QEMU that is gone. */
@@ -140,6 +156,7 @@ forget (Guest *guest)
   g_clear_pointer (&guest->link, helper_link_free);
   g_clear_pointer (&guest->record, g_bytes_unref);
   g_clear_pointer (&guest->arrival, arrival_free);
+  g_clear_pointer (&guest->policy, g_free);
   g_clear_pointer (&guest->policy_problem, g_free);
   guest->id = -1;
   guest->is_emulated = FALSE;
@@ -173,10 +190,17 @@ on_paused_by_migration (gpointer user_data)
   return TRUE;
 }
 
+static void
+on_adoption_changed (gpointer user_data)
+{
+  tell_change (user_data);
+}
+
 static const AdoptionCallbacks adoption_callbacks = {
   .found = on_found,
   .open_link = on_open_link,
   .paused_by_migration = on_paused_by_migration,
+  .changed = on_adoption_changed,
 };
 
 /* leaving */
@@ -189,39 +213,40 @@ push_record (Guest *guest)
     guest->is_pushed = TRUE;
 }
 
-static void
-conclude_departure (Guest *guest)
+static DepartureRecord
+on_get_record (gpointer user_data)
 {
-  const char *reason = NULL;
-  EventEntry *entry;
+  Guest *guest = user_data;
 
-  if (guest->is_emulated)
-    return;
-  if (guest->link == NULL && guest->record == NULL)
-    reason = "no helper in its QEMU here, so there was no record";
-  else if (guest->record == NULL)
-    reason = "the helper in its QEMU gave no record";
-  else if (!guest->is_pushed)
-    reason = "no daemon of the destination claimed its record";
-
-  entry = event_entry_new (reason == NULL ? EVENT_DEPARTURE_DONE : EVENT_DEPARTURE_UNCLAIMED,
-                           guest->uuid, guest->name);
-  event_entry_add (entry, "CLOCKFERRY_REASON", reason);
-  if (reason == NULL)
-    event_entry_log (entry, "%s left, and its clock record went ahead", guest->name);
-  else
-    event_entry_log (entry, "%s left without its clocks: %s", get_label (guest), reason);
+  if (guest->record != NULL)
+    return guest->is_pushed ? DEPARTURE_RECORD_SENT : DEPARTURE_RECORD_UNCLAIMED;
+  return guest->link != NULL ? DEPARTURE_RECORD_NONE : DEPARTURE_RECORD_NO_HELPER;
 }
+
+static void
+on_claim_lost (gpointer user_data)
+{
+  guest_input (user_data, MIGRATION_INPUT_CLAIM_LOST);
+}
+
+static const DepartureCallbacks departure_callbacks = {
+  .get_record = on_get_record,
+  .claim_lost = on_claim_lost,
+};
 
 static void
 roll_back (Guest *guest)
 {
-  if (guest->is_emulated)
-    return;
   peer_listener_withdraw (guest->host->listener, guest->uuid, "rolled-back");
-  event_entry_log (event_entry_new (EVENT_DEPARTURE_ROLLED_BACK, guest->uuid, guest->name),
-                   "%s stays: its migration was rolled back, and its record is void",
-                   get_label (guest));
+  departure_roll_back (guest->departure);
+}
+
+static void
+cancel_departure (Guest *guest, MigrationInput input)
+{
+  departure_cancel (guest->departure, input == MIGRATION_INPUT_STOPPED
+                                        ? "the domain ended here"
+                                        : "libvirt did not tell what became of it here");
 }
 
 /* arriving */
@@ -271,60 +296,29 @@ static void
 announce (Guest *guest)
 {
   forget (guest);
-  guest->arrival = arrival_new (guest->host->settings, guest->host->authority, guest->uuid,
-                                &arrival_callbacks, guest);
+  guest->arrival = arrival_new (guest->host, guest->uuid, &arrival_callbacks, guest);
   libvirt_get_xml_async (guest->host->bus, guest->host->driver_path, guest->uuid,
                          guest->cancellable, on_arriving_xml, guest);
 }
 
 static void
-on_looked_state (GObject *source, GAsyncResult *result, gpointer user_data)
+on_looked (GObject *source, GAsyncResult *result, gpointer user_data)
 {
   Guest *guest = user_data;
   g_autoptr (GError) error = NULL;
-  LibvirtDomainState state = { 0 };
+  ArrivalLook look;
 
-  if (!libvirt_get_state_finish (G_DBUS_CONNECTION (source), result, &state, &error)) {
-    g_debug ("what became of the arriving domain is not known: %s", error->message);
-    return;
-  }
-  if (guest->arrival == NULL)
-    return;
-  if (state.state == VIR_DOMAIN_RUNNING)
-    guest_input (guest, MIGRATION_INPUT_RESUMED_MIGRATED);
-  else if (state.state == VIR_DOMAIN_PAUSED && state.reason != VIR_DOMAIN_PAUSED_MIGRATION)
-    guest_input (guest, MIGRATION_INPUT_PAUSED);
-}
-
-static void
-on_looked_xml (GObject *source, GAsyncResult *result, gpointer user_data)
-{
-  Guest *guest = user_data;
-  g_autoptr (GError) error = NULL;
-  g_autoptr (DomainInfo)
-    info = libvirt_get_info_finish (G_DBUS_CONNECTION (source), result, &error);
-
-  if (info == NULL) {
+  if (!arrival_look_finish (result, &look, &error)) {
     g_debug ("what became of the arriving domain is not known: %s", error->message);
     return;
   }
   /* without a number the answer to announce() is still under way, and will do */
   if (guest->arrival == NULL || guest->id < 0)
     return;
-  /* libvirt numbers its QEMUs as it starts them */
-  if (info->id != guest->id)
+  if (look.id != guest->id)
     guest_input (guest, MIGRATION_INPUT_OTHER_QEMU);
-  else
-    libvirt_get_state_async (guest->host->bus, guest->host->driver_path, guest->uuid,
-                             guest->cancellable, on_looked_state, guest);
-}
-
-/* Events may have been lost: is it the QEMU that was announced, and still on its way? */
-static void
-look (Guest *guest)
-{
-  libvirt_get_xml_async (guest->host->bus, guest->host->driver_path, guest->uuid,
-                         guest->cancellable, on_looked_xml, guest);
+  else if (look.input != MIGRATION_INPUT_NONE)
+    guest_input (guest, look.input);
 }
 
 static void
@@ -336,18 +330,36 @@ disarm (Guest *guest)
     arrival_fail (guest->arrival, ARRIVAL_STEP_FIXUP, error->message);
 }
 
-/* The helper wrote its report before the guest ran, and its last record before the guest left, but
+/* The helper wrote its report before the guest ran, and a record before libvirt knew of the pause, but
  * libvirt's event may overtake them here. */
 static void
 drain_helper (Guest *guest, MigrationInput input)
 {
-  gboolean ends_migration = input == MIGRATION_INPUT_RESUMED_MIGRATED ||
-                            input == MIGRATION_INPUT_RESUMED_POSTCOPY ||
-                            input == MIGRATION_INPUT_RESUMED || input == MIGRATION_INPUT_PAUSED ||
-                            input == MIGRATION_INPUT_STOPPED_MIGRATED;
+  gboolean follows_helper =
+    input == MIGRATION_INPUT_RESUMED_MIGRATED || input == MIGRATION_INPUT_RESUMED_POSTCOPY ||
+    input == MIGRATION_INPUT_RESUMED || input == MIGRATION_INPUT_PAUSED ||
+    input == MIGRATION_INPUT_PAUSED_MIGRATED || input == MIGRATION_INPUT_STOPPED_MIGRATED;
 
-  if (ends_migration && guest->link != NULL)
+  if (follows_helper && guest->link != NULL)
     helper_link_drain (guest->link);
+}
+
+/* What is said of a departure is said before its record is dropped, and after it was sent. */
+static void
+perform_departure (Guest *guest, guint actions, MigrationInput input)
+{
+  if (guest->is_emulated)
+    return;
+  if (actions & MIGRATION_ACTION_PAUSE_DEPARTURE)
+    departure_pause (guest->departure);
+  if (actions & MIGRATION_ACTION_SETTLE_DEPARTURE)
+    departure_settle (guest->departure);
+  if (actions & MIGRATION_ACTION_ROLL_BACK)
+    roll_back (guest);
+  if (actions & MIGRATION_ACTION_CONCLUDE_DEPARTURE)
+    departure_conclude (guest->departure);
+  if (actions & MIGRATION_ACTION_CANCEL_DEPARTURE)
+    cancel_departure (guest, input);
 }
 
 static void
@@ -361,12 +373,9 @@ perform (Guest *guest, guint actions, MigrationInput input)
   }
   if (actions & MIGRATION_ACTION_PUSH_RECORD)
     push_record (guest);
+  perform_departure (guest, actions, input);
   if (actions & MIGRATION_ACTION_DROP_RECORD)
     g_clear_pointer (&guest->record, g_bytes_unref);
-  if (actions & MIGRATION_ACTION_ROLL_BACK)
-    roll_back (guest);
-  if (actions & MIGRATION_ACTION_CONCLUDE_DEPARTURE)
-    conclude_departure (guest);
   /* destination */
   if (actions & MIGRATION_ACTION_ARM)
     arrival_arm (guest->arrival, guest->link);
@@ -385,7 +394,7 @@ perform (Guest *guest, guint actions, MigrationInput input)
   if (actions & MIGRATION_ACTION_ANNOUNCE)
     announce (guest);
   if (actions & MIGRATION_ACTION_LOOK)
-    look (guest);
+    arrival_look_async (guest->host, guest->uuid, guest->cancellable, on_looked, guest);
   /* both */
   if (actions & MIGRATION_ACTION_ADOPT)
     adoption_start (guest->adoption, guest->name);
@@ -405,6 +414,7 @@ guest_new (const HostContext *host, const char *uuid)
   guest->id = -1;
   guest->phase = MIGRATION_PHASE_ABSENT;
   guest->adoption = adoption_new (host, uuid, &adoption_callbacks, guest);
+  guest->departure = departure_new (host, uuid, &departure_callbacks, guest);
   guest->cancellable = g_cancellable_new ();
   return guest;
 }
@@ -413,6 +423,7 @@ void
 guest_free (Guest *guest)
 {
   forget (guest);
+  departure_free (guest->departure);
   adoption_free (guest->adoption);
   g_clear_object (&guest->cancellable);
   g_free (guest->name);
@@ -432,12 +443,45 @@ guest_input (Guest *guest, MigrationInput input)
     guest->is_found = FALSE;
   guest->phase = migration_phase_step (guest->phase, input, &actions);
   perform (guest, actions, input);
+  tell_change (guest);
+}
+
+void
+guest_claim (Guest *guest, const char *id, const char *address)
+{
+  departure_claim (guest->departure, id, address);
+  guest_input (guest, MIGRATION_INPUT_CLAIMED);
+}
+
+void
+guest_lose_claim (Guest *guest, const char *id)
+{
+  departure_lose_claim (guest->departure, id);
 }
 
 MigrationPhase
 guest_get_phase (const Guest *guest)
 {
   return guest->phase;
+}
+
+void
+guest_get_view (const Guest *guest, GuestView *view)
+{
+  *view = (GuestView){
+    .name = guest->name,
+    .phase = guest->phase,
+    .is_emulated = guest->is_emulated,
+    .has_link = guest->link != NULL,
+    .policy = guest->policy,
+    .policy_problem = guest->policy_problem,
+  };
+  if (guest->is_emulated)
+    view->problem = "it is not of type kvm: QEMU keeps its clocks itself";
+  else if (migration_phase_is_at_home (guest->phase))
+    view->problem = adoption_get_problem (guest->adoption);
+  else
+    view->problem = "it has not arrived yet";
 }
 
 const char *

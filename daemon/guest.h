@@ -4,8 +4,8 @@
 /*
  * guest - one domain on this host: does what migration-phase decides
  *
- * Holds the link to the helper in its QEMU, its Adoption while it lives here, its last record while it
- * may leave, and its Arrival while it comes.
+ * Holds the link to the helper in its QEMU, its Adoption while it lives here, its last record and its
+ * Departure while it may leave, and its Arrival while it comes.
  */
 
 #include <gio/gio.h>
@@ -24,7 +24,27 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (Guest, guest_free)
 /* Something happened. The caller may free a guest that is ABSENT afterwards. */
 void guest_input (Guest *guest, MigrationInput input);
 
+/* On the source: a peer at @address presented the ticket for the migration @id, newly or again. */
+void guest_claim (Guest *guest, const char *id, const char *address);
+
+/* On the source: a peer that had claimed the guest for @id went away. */
+void guest_lose_claim (Guest *guest, const char *id);
+
 MigrationPhase guest_get_phase (const Guest *guest);
+
+/* What others are shown of it; all text borrowed, and valid until anything happens to it. */
+typedef struct {
+  const char *name; /* NULL until libvirt told */
+  MigrationPhase phase;
+  gboolean is_emulated; /* not KVM: QEMU keeps its clocks itself */
+  const char *problem; /* why its clocks would not be handed over at a migration, NULL: they will */
+  gboolean has_link;   /* to the helper in its QEMU */
+  const char *policy;  /* what its own policy says, NULL without a valid one */
+  const char *policy_problem; /* why that policy is ignored, NULL for none */
+} GuestView;
+
+/* HostContext's guest_changed is called whenever one of these may be another. */
+void guest_get_view (const Guest *guest, GuestView *view);
 
 /* The secret that claims this guest, or NULL while there is none. Valid until the next input. */
 const char *guest_get_ticket (const Guest *guest);

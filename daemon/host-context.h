@@ -7,6 +7,7 @@
 
 #include <gio/gio.h>
 
+#include "event-log.h"
 #include "peer-listener.h"
 #include "qemu-process.h"
 #include "settings.h"
@@ -20,4 +21,9 @@ typedef struct {
   QemuFolders folders;
   PeerAuthority *authority; /* NULL without CertificateAuthority= */
   PeerListener *listener;
+
+  /* who follows the guests and their migrations; may be empty */
+  EventObserver migration_observer; /* of every entry about a migration */
+  void (*guest_changed) (const char *uuid, gpointer user_data); /* guest_get_view() tells else */
+  gpointer user_data;
 } HostContext;

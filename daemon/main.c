@@ -42,6 +42,19 @@ on_bus_closed (GDBusConnection *bus, gboolean vanished, GError *error, gpointer 
 }
 
 static gboolean
+on_reload (gpointer manager)
+{
+  g_autoptr (GError) error = NULL;
+
+  sd_notifyf (0, "RELOADING=1\nMONOTONIC_USEC=%" G_GINT64_FORMAT, g_get_monotonic_time ());
+  /* the journal was told */
+  if (!manager_reload (manager, &error))
+    g_debug ("%s", error->message);
+  sd_notify (0, "READY=1");
+  return G_SOURCE_CONTINUE;
+}
+
+static gboolean
 run_daemon (const char *config_path, const char *state_dir, Run *run, GError **error)
 {
   g_autoptr (Settings) settings = settings_load (config_path, error);
@@ -68,6 +81,7 @@ run_daemon (const char *config_path, const char *state_dir, Run *run, GError **e
   if (manager == NULL)
     return FALSE;
 
+  g_unix_signal_add (SIGHUP, on_reload, manager);
   g_unix_signal_add (SIGTERM, on_terminate, run);
   g_unix_signal_add (SIGINT, on_terminate, run);
   sd_notify (0, "READY=1");

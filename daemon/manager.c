@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "manager.h"
 
+#include "bus-service.h"
+#include "error.h"
 #include "event-log.h"
 #include "guest.h"
 #include "identity.h"
@@ -10,8 +12,10 @@
 
 struct Manager {
   HostContext host;
+  Settings *settings; /* borrowed */
   char *address;
   char *pin;
+  BusService *service;
   LibvirtWatch *watch;
   GHashTable *guests;      /* UUID -> Guest */
   GHashTable *unconfirmed; /* UUIDs known when a priming began, and not heard of since */
@@ -60,6 +64,7 @@ on_listed (GPtrArray *uuids, gpointer user_data)
 
   event_entry_add_uint (entry, "CLOCKFERRY_DOMAINS", uuids->len);
   event_entry_log (entry, "following libvirt, with %u running domains", uuids->len);
+  bus_service_set_libvirt_problem (manager->service, NULL);
 
   for (guint i = 0; i < uuids->len; i++)
     g_hash_table_remove (manager->unconfirmed, g_ptr_array_index (uuids, i));
@@ -92,6 +97,9 @@ on_metadata (const char *uuid, const char *uri, gpointer user_data)
 static void
 on_lost (const GError *error, gpointer user_data)
 {
+  Manager *manager = user_data;
+
+  bus_service_set_libvirt_problem (manager->service, error->message);
   event_entry_log (event_entry_new (EVENT_LIBVIRT_LOST, NULL, NULL),
                    "libvirt cannot be followed, migrations will be stock until it can: %s",
                    error->message);
@@ -117,14 +125,23 @@ look_up_ticket (const char *domain, gpointer user_data)
 }
 
 static void
-on_claimed (PeerListener *listener, const char *domain, const char *address, gpointer user_data)
+on_claimed (PeerListener *listener, const char *domain, const char *migration, const char *address,
+            gpointer user_data)
 {
-  EventEntry *entry = event_entry_new (EVENT_DEPARTURE_CLAIMED, domain, NULL);
+  Manager *manager = user_data;
 
-  event_entry_add (entry, "CLOCKFERRY_PEER", address);
-  event_entry_log (entry, "the daemon at %s claimed the clock record of domain %s", address,
-                   domain);
-  input (user_data, domain, MIGRATION_INPUT_CLAIMED);
+  /* it is there: look_up_ticket() found it a moment ago */
+  guest_claim (g_hash_table_lookup (manager->guests, domain), migration, address);
+}
+
+static void
+on_gone (PeerListener *listener, const char *domain, const char *migration, gpointer user_data)
+{
+  Manager *manager = user_data;
+  Guest *guest = g_hash_table_lookup (manager->guests, domain);
+
+  if (guest != NULL)
+    guest_lose_claim (guest, migration);
 }
 
 static void
@@ -134,16 +151,76 @@ on_refused (PeerListener *listener, const GError *error, gpointer user_data)
                    error->message);
 }
 
+/* the bus */
+
+static void
+on_migration_entry (const EventEntry *entry, gpointer user_data)
+{
+  Manager *manager = user_data;
+
+  bus_service_take_entry (manager->service, entry);
+}
+
+static void
+on_guest_changed (const char *uuid, gpointer user_data)
+{
+  Manager *manager = user_data;
+  GuestView view;
+
+  guest_get_view (g_hash_table_lookup (manager->guests, uuid), &view);
+  bus_service_set_domain (manager->service, uuid, &view);
+}
+
+static gboolean
+on_reload (gpointer user_data, GError **error)
+{
+  return manager_reload (user_data, error);
+}
+
+/* settings */
+
+static void
+log_rejected (const GError *error)
+{
+  EventEntry *entry = event_entry_new (EVENT_SETTINGS_REJECTED, NULL, NULL);
+
+  event_entry_add (entry, "CLOCKFERRY_REASON", error->message);
+  event_entry_log (entry, "the settings stay as they were: %s", error->message);
+}
+
+/* @waiting: keys that wait for a restart, with spaces between, or empty. */
+static void
+log_reloaded (const Settings *settings, const char *waiting)
+{
+  EventEntry *entry = event_entry_new (EVENT_SETTINGS_RELOADED, NULL, NULL);
+  g_autofree char *peers = settings_get_text (settings, "AllowedPeers");
+  gboolean has_waiting = *waiting != '\0';
+
+  event_entry_add (entry, "CLOCKFERRY_MODE", settings_mode_name (settings->mode));
+  event_entry_add (entry, "CLOCKFERRY_HOST_CLOCK", host_clock_mode_name (settings->host_clock));
+  event_entry_add_uint (entry, "CLOCKFERRY_MAX_ADVANCE_S", settings->max_advance_s);
+  event_entry_add (entry, "CLOCKFERRY_ALLOWED_PEERS", peers);
+  event_entry_add (entry, "CLOCKFERRY_RESTART_NEEDED", has_waiting ? waiting : NULL);
+  event_entry_log (entry,
+                   "the settings are in force from now on: Mode=%s, HostClock=%s, MaxAdvanceSec=%u"
+                   "%s%s%s%s",
+                   settings_mode_name (settings->mode), host_clock_mode_name (settings->host_clock),
+                   settings->max_advance_s, peers != NULL ? ", AllowedPeers=" : "",
+                   peers != NULL ? peers : "", has_waiting ? "; these wait for a restart: " : "",
+                   waiting);
+}
+
 /* public functions */
 
 Manager *
-manager_new_with_folders (GDBusConnection *bus, const Settings *settings, GTlsCertificate *identity,
+manager_new_with_folders (GDBusConnection *bus, Settings *settings, GTlsCertificate *identity,
                           const QemuFolders *folders, GError **error)
 {
   g_autoptr (Manager) manager = g_new0 (Manager, 1);
   PeerAuthority *authority = NULL; /* owned by the host context */
   EventEntry *entry;
 
+  manager->settings = settings;
   manager->guests =
     g_hash_table_new_full (g_str_hash, g_str_equal, g_free, (GDestroyNotify) guest_free);
   manager->unconfirmed = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
@@ -166,8 +243,18 @@ manager_new_with_folders (GDBusConnection *bus, const Settings *settings, GTlsCe
     .folders = *folders,
     .authority = authority,
     .listener = peer_listener_new (identity, authority, look_up_ticket, manager),
+    .migration_observer = { on_migration_entry, manager },
+    .guest_changed = on_guest_changed,
+    .user_data = manager,
   };
+  /* all that can be asked for is there before the name is */
+  manager->service = bus_service_new (bus, on_reload, manager);
+  bus_service_set_address (manager->service, manager->address, settings->port, manager->pin);
+  bus_service_set_settings (manager->service, settings);
+  if (!bus_service_own_name (manager->service, error))
+    return NULL;
   g_signal_connect (manager->host.listener, "claimed", G_CALLBACK (on_claimed), manager);
+  g_signal_connect (manager->host.listener, "gone", G_CALLBACK (on_gone), manager);
   g_signal_connect (manager->host.listener, "refused", G_CALLBACK (on_refused), manager);
   if (!peer_listener_start (manager->host.listener, settings->listen_address, settings->port,
                             error))
@@ -184,12 +271,37 @@ manager_new_with_folders (GDBusConnection *bus, const Settings *settings, GTlsCe
 }
 
 Manager *
-manager_new (GDBusConnection *bus, const Settings *settings, GTlsCertificate *identity,
-             GError **error)
+manager_new (GDBusConnection *bus, Settings *settings, GTlsCertificate *identity, GError **error)
 {
   const QemuFolders folders = { 0 };
 
   return manager_new_with_folders (bus, settings, identity, &folders, error);
+}
+
+gboolean
+manager_reload (Manager *manager, GError **error)
+{
+  g_autoptr (GError) reload_error = NULL;
+  g_auto (GStrv) waiting = settings_reload (manager->settings, &reload_error);
+  g_autofree char *waiting_text = NULL;
+
+  if (waiting == NULL) {
+    log_rejected (reload_error);
+    g_propagate_error (error, g_steal_pointer (&reload_error));
+    return FALSE;
+  }
+  if (manager->host.authority != NULL)
+    peer_authority_set_allowed_peers (manager->host.authority,
+                                      (const char *const *) manager->settings->allowed_peers);
+  bus_service_set_settings (manager->service, manager->settings);
+  waiting_text = g_strjoinv (" ", waiting);
+  log_reloaded (manager->settings, waiting_text);
+  if (waiting[0] == NULL)
+    return TRUE;
+  g_set_error (error, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_NEEDS_RESTART,
+               "these wait for systemctl restart clockferryd: %s; all else is in force",
+               waiting_text);
+  return FALSE;
 }
 
 void
@@ -203,6 +315,7 @@ manager_free (Manager *manager)
   if (manager->host.listener != NULL)
     peer_listener_stop (manager->host.listener);
   g_clear_object (&manager->host.listener);
+  g_clear_pointer (&manager->service, bus_service_free);
   g_clear_object (&manager->host.authority);
   g_clear_object (&manager->host.bus);
   g_free (manager->address);

@@ -16,8 +16,17 @@ step_at_home (MigrationPhase phase, MigrationInput input, guint *actions)
     return phase;
   case MIGRATION_INPUT_CLAIMED:
     *actions = MIGRATION_ACTION_PUSH_RECORD;
+    if (phase == MIGRATION_PHASE_PAUSED_OUT)
+      *actions |= MIGRATION_ACTION_PAUSE_DEPARTURE; /* under the name that the claim gave it */
+    return phase;
+  case MIGRATION_INPUT_CLAIM_LOST:
+    /* libvirt tells nothing of a migration that is given up before the pause */
+    if (phase == MIGRATION_PHASE_RUNNING)
+      *actions = MIGRATION_ACTION_SETTLE_DEPARTURE;
     return phase;
   case MIGRATION_INPUT_PAUSED_MIGRATED:
+    if (phase != MIGRATION_PHASE_PAUSED_OUT)
+      *actions = MIGRATION_ACTION_PAUSE_DEPARTURE;
     return MIGRATION_PHASE_PAUSED_OUT;
   case MIGRATION_INPUT_PAUSED:
     /* a post-copy that fails says so while the guest is paused for it */
@@ -27,30 +36,32 @@ step_at_home (MigrationPhase phase, MigrationInput input, guint *actions)
     *actions = MIGRATION_ACTION_DROP_RECORD | MIGRATION_ACTION_ADOPT;
     /* From RUNNING it is the second RESUMED of a post-copy that ended here. From PAUSED: a migration
      * with --abort-on-error, which an I/O error ended. */
-    if (phase != MIGRATION_PHASE_RUNNING)
-      *actions |= MIGRATION_ACTION_ROLL_BACK;
+    *actions |= phase != MIGRATION_PHASE_RUNNING ? MIGRATION_ACTION_ROLL_BACK
+                                                 : MIGRATION_ACTION_SETTLE_DEPARTURE;
     return MIGRATION_PHASE_RUNNING;
   case MIGRATION_INPUT_RESUMED_POSTCOPY:
     /* one that had failed was taken up again: only a destination is told so */
-    *actions = MIGRATION_ACTION_DROP_RECORD | MIGRATION_ACTION_ADOPT;
+    *actions = MIGRATION_ACTION_DROP_RECORD | MIGRATION_ACTION_SETTLE_DEPARTURE |
+               MIGRATION_ACTION_ADOPT;
     return MIGRATION_PHASE_RUNNING;
   case MIGRATION_INPUT_RESUMED:
-    *actions = MIGRATION_ACTION_DROP_RECORD;
+    *actions = MIGRATION_ACTION_DROP_RECORD | MIGRATION_ACTION_SETTLE_DEPARTURE;
     return MIGRATION_PHASE_RUNNING;
   case MIGRATION_INPUT_STOPPED_MIGRATED:
     *actions = MIGRATION_ACTION_CONCLUDE_DEPARTURE | MIGRATION_ACTION_FORGET;
     return MIGRATION_PHASE_ABSENT;
   case MIGRATION_INPUT_STOPPED:
   case MIGRATION_INPUT_NOT_LISTED:
-    *actions = MIGRATION_ACTION_FORGET;
+    *actions = MIGRATION_ACTION_CANCEL_DEPARTURE | MIGRATION_ACTION_FORGET;
     return MIGRATION_PHASE_ABSENT;
   case MIGRATION_INPUT_STARTED_MIGRATED:
     /* it left and its STOPPED was lost: what we know belongs to a QEMU that is gone */
-    *actions = MIGRATION_ACTION_ANNOUNCE;
+    *actions = MIGRATION_ACTION_CANCEL_DEPARTURE | MIGRATION_ACTION_ANNOUNCE;
     return MIGRATION_PHASE_INCOMING;
   case MIGRATION_INPUT_STARTED:
     /* its STOPPED was lost: the record is of a QEMU that is gone */
-    *actions = MIGRATION_ACTION_DROP_RECORD | MIGRATION_ACTION_ADOPT;
+    *actions = MIGRATION_ACTION_CANCEL_DEPARTURE | MIGRATION_ACTION_DROP_RECORD |
+               MIGRATION_ACTION_ADOPT;
     return MIGRATION_PHASE_RUNNING;
   case MIGRATION_INPUT_LISTED:
   case MIGRATION_INPUT_POLICY_CHANGED:
@@ -116,6 +127,7 @@ step_arriving (MigrationPhase phase, MigrationInput input, guint *actions)
   case MIGRATION_INPUT_POLICY_CHANGED: /* libvirt allows none while the migration runs */
   case MIGRATION_INPUT_LOCAL_RECORD:   /* QEMU asks for the clock when it is made, too */
   case MIGRATION_INPUT_CLAIMED:
+  case MIGRATION_INPUT_CLAIM_LOST:
   case MIGRATION_INPUT_COUNT:
     break;
   }
@@ -141,7 +153,7 @@ step_absent (MigrationInput input, guint *actions)
     *actions = MIGRATION_ACTION_ADOPT;
     return MIGRATION_PHASE_PAUSED;
   case MIGRATION_INPUT_PAUSED_MIGRATED:
-    *actions = MIGRATION_ACTION_ADOPT;
+    *actions = MIGRATION_ACTION_PAUSE_DEPARTURE | MIGRATION_ACTION_ADOPT;
     return MIGRATION_PHASE_PAUSED_OUT;
   case MIGRATION_INPUT_NONE:
   case MIGRATION_INPUT_NOT_LISTED:
@@ -152,6 +164,7 @@ step_absent (MigrationInput input, guint *actions)
   case MIGRATION_INPUT_LOCAL_RECORD:
   case MIGRATION_INPUT_REPORT:
   case MIGRATION_INPUT_CLAIMED:
+  case MIGRATION_INPUT_CLAIM_LOST:
   case MIGRATION_INPUT_RECORD:
   case MIGRATION_INPUT_WITHDRAWN:
   case MIGRATION_INPUT_COUNT:

@@ -43,9 +43,10 @@ typedef enum {
   MIGRATION_INPUT_LOCAL_RECORD,
   MIGRATION_INPUT_REPORT,
   /* from the peer */
-  MIGRATION_INPUT_CLAIMED,   /* on the source: a destination presented the ticket */
-  MIGRATION_INPUT_RECORD,    /* on the destination */
-  MIGRATION_INPUT_WITHDRAWN, /* on the destination */
+  MIGRATION_INPUT_CLAIMED,    /* on the source: a destination presented the ticket */
+  MIGRATION_INPUT_CLAIM_LOST, /* on the source: and went away, for good as far as is known */
+  MIGRATION_INPUT_RECORD,     /* on the destination */
+  MIGRATION_INPUT_WITHDRAWN,  /* on the destination */
   MIGRATION_INPUT_COUNT,
 } MigrationInput;
 
@@ -59,14 +60,17 @@ typedef enum {
   MIGRATION_ACTION_DROP_RECORD = 1 << 4,
   MIGRATION_ACTION_ROLL_BACK = 1 << 5, /* tell the peer that the guest stays */
   MIGRATION_ACTION_CONCLUDE_DEPARTURE = 1 << 6,
+  MIGRATION_ACTION_PAUSE_DEPARTURE = 1 << 7,
+  MIGRATION_ACTION_SETTLE_DEPARTURE = 1 << 8, /* it ends, unless a peer has claimed it */
+  MIGRATION_ACTION_CANCEL_DEPARTURE = 1 << 9, /* it ends, with the guest's life here */
   /* destination */
-  MIGRATION_ACTION_ANNOUNCE = 1 << 7, /* tell the helper, find the peer, claim */
-  MIGRATION_ACTION_ARM = 1 << 8,      /* hand the record to the helper */
-  MIGRATION_ACTION_DISARM = 1 << 9,   /* take INCOMING and the fix-up back from the helper */
-  MIGRATION_ACTION_KEEP_REPORT = 1 << 10,
-  MIGRATION_ACTION_CONCLUDE_ARRIVAL = 1 << 11,
-  MIGRATION_ACTION_ABANDON_ARRIVAL = 1 << 12,
-  MIGRATION_ACTION_LOOK = 1 << 13, /* ask libvirt whether it still is on its way */
+  MIGRATION_ACTION_ANNOUNCE = 1 << 10, /* tell the helper, find the peer, claim */
+  MIGRATION_ACTION_ARM = 1 << 11,      /* hand the record to the helper */
+  MIGRATION_ACTION_DISARM = 1 << 12,   /* take INCOMING and the fix-up back from the helper */
+  MIGRATION_ACTION_KEEP_REPORT = 1 << 13,
+  MIGRATION_ACTION_CONCLUDE_ARRIVAL = 1 << 14,
+  MIGRATION_ACTION_ABANDON_ARRIVAL = 1 << 15,
+  MIGRATION_ACTION_LOOK = 1 << 16, /* ask libvirt whether it still is on its way */
 } MigrationAction;
 
 /* What virDomainEventType @event with @detail means (include/libvirt/libvirt-domain.h). */

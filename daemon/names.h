@@ -7,6 +7,16 @@
 
 #define CLOCKFERRY_PEER_PATH "/org/clockferry1/Peer"
 
+/* on the system bus: data/org.clockferry1.xml */
+#define CLOCKFERRY_BUS_NAME        "org.clockferry1"
+#define CLOCKFERRY_BUS_PATH        "/org/clockferry1"
+#define CLOCKFERRY_MANAGER_PATH    "/org/clockferry1/Manager"
+#define CLOCKFERRY_DOMAIN_PATH     "/org/clockferry1/domain/_"    /* UUID with _ for - */
+#define CLOCKFERRY_MIGRATION_PATH  "/org/clockferry1/migration/_" /* ID */
+#define CLOCKFERRY_MANAGER_IFACE   "org.clockferry1.Manager"
+#define CLOCKFERRY_DOMAIN_IFACE    "org.clockferry1.Domain"
+#define CLOCKFERRY_MIGRATION_IFACE "org.clockferry1.Migration"
+
 #define CLOCKFERRY_ERROR_PREFIX "org.clockferry1.Error."
 
 #define CLOCKFERRY_DOMAIN_NS     "https://clockferry.org/domain/1"

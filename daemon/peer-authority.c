@@ -213,8 +213,7 @@ peer_authority_new (const char *path, const char *const *allowed_peers, GTlsCert
   g_autoptr (PeerAuthority) self = g_object_new (PEER_TYPE_AUTHORITY, NULL);
 
   self->own = g_object_ref (own);
-  if (allowed_peers != NULL)
-    self->allowed_peers = peer_names_normalise (allowed_peers);
+  peer_authority_set_allowed_peers (self, allowed_peers);
   if (!authority_load_trust (self, path, error))
     return NULL;
   if (!authority_check_own (self, error)) {
@@ -222,6 +221,13 @@ peer_authority_new (const char *path, const char *const *allowed_peers, GTlsCert
     return NULL;
   }
   return g_steal_pointer (&self);
+}
+
+void
+peer_authority_set_allowed_peers (PeerAuthority *self, const char *const *allowed_peers)
+{
+  g_strfreev (self->allowed_peers);
+  self->allowed_peers = allowed_peers != NULL ? peer_names_normalise (allowed_peers) : NULL;
 }
 
 GTlsCertificate *

@@ -34,6 +34,9 @@ typedef enum {
 PeerAuthority *peer_authority_new (const char *path, const char *const *allowed_peers,
                                    GTlsCertificate *own, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* Have AllowedPeers= say something else from now on; connections that were let in stay. */
+void peer_authority_set_allowed_peers (PeerAuthority *self, const char *const *allowed_peers);
+
 /* What this host shows to its peers. Returns: (transfer none) */
 GTlsCertificate *peer_authority_get_own (PeerAuthority *self);
 

@@ -5,6 +5,7 @@
 
 #include "error.h"
 #include "host-clock.h"
+#include "migration-id.h"
 #include "names.h"
 #include "peer-bus.h"
 #include "peer-stream.h"
@@ -13,7 +14,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-/* A Claim takes some 250 bytes and Time fewer. */
+/* A Claim takes some 300 bytes, all else fewer. */
 #define REQUEST_MAX_BYTES 4096
 
 #define TICKET_LENGTH 64
@@ -32,7 +33,8 @@ struct _PeerConnection {
   /* the claim */
   PeerTicketLookup lookup;
   gpointer lookup_data;
-  char *domain; /* NULL until claimed */
+  char *domain;    /* NULL until claimed */
+  char *migration; /* likewise */
 
   /* the way there */
   PeerPhase phase;
@@ -186,20 +188,19 @@ filter_incoming (GDBusConnection *bus, GDBusMessage *message, gboolean incoming,
 
 /* dbus methods */
 
-static gboolean
-handle_claim (BusPeer *skeleton, GDBusMethodInvocation *invocation, const char *domain,
-              const char *ticket, gpointer user_data)
+/* Whether the stranger may have what it asks for; else @invocation was answered. */
+static bool
+connection_authorise (PeerConnection *self, GDBusMethodInvocation *invocation, const char *domain,
+                      const char *ticket)
 {
-  PeerConnection *self = user_data;
   g_autoptr (GError) error = NULL;
-  HostClockState clock;
   const char *expected;
 
-  if (self->domain != NULL) {
+  if (self->phase != PEER_PHASE_STRANGER) {
     g_dbus_method_invocation_return_error (invocation, CLOCKFERRY_ERROR,
                                            CLOCKFERRY_ERROR_ALREADY_CLAIMED,
-                                           "this connection serves another claim");
-    return TRUE;
+                                           "this connection serves another claim, or a check");
+    return false;
   }
 
   expected = g_uuid_string_is_valid (domain) ? self->lookup (domain, self->lookup_data) : NULL;
@@ -210,17 +211,73 @@ handle_claim (BusPeer *skeleton, GDBusMethodInvocation *invocation, const char *
     error = g_error_new (CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_NOT_AUTHORIZED,
                          "%s has no valid ticket", self->address);
     connection_end (self, error);
-    return TRUE;
+    return false;
   }
+  return true;
+}
 
-  g_clear_handle_id (&self->deadline_id, g_source_remove);
-  self->domain = g_strdup (domain);
+static void
+read_clock_state (HostClockState *clock)
+{
+  g_autoptr (GError) error = NULL;
 
   /* not fatal: without it the peer measures, which it can do anyway */
-  if (!host_clock_read_state (&clock, &error))
+  if (!host_clock_read_state (clock, &error))
     g_warning ("%s", error->message);
+}
+
+/* To be asked of one with a ticket only, so that a stranger learns nothing by it. */
+static bool
+connection_accept_migration (PeerConnection *self, GDBusMethodInvocation *invocation,
+                             const char *migration)
+{
+  g_autoptr (GError) error = NULL;
+
+  if (migration_id_is_valid (migration))
+    return true;
+  error = g_error_new (CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_BAD_MESSAGE,
+                       "the migration is not 32 lower-case hexadecimal digits");
+  g_dbus_method_invocation_return_gerror (invocation, error);
+  g_prefix_error (&error, "a claim by %s: ", self->address);
+  connection_end (self, error);
+  return false;
+}
+
+static gboolean
+handle_claim (BusPeer *skeleton, GDBusMethodInvocation *invocation, const char *domain,
+              const char *ticket, const char *migration, gpointer user_data)
+{
+  PeerConnection *self = user_data;
+  HostClockState clock;
+
+  if (!connection_authorise (self, invocation, domain, ticket) ||
+      !connection_accept_migration (self, invocation, migration))
+    return TRUE;
+  g_clear_handle_id (&self->deadline_id, g_source_remove);
+  self->domain = g_strdup (domain);
+  self->migration = g_strdup (migration);
+  read_clock_state (&clock);
   bus_peer_complete_claim (skeleton, invocation, clock.synchronised, clock.max_error_us);
   connection_advance (self, PEER_PHASE_CLAIMED);
+  return TRUE;
+}
+
+/* The time for a claim goes on running, and ends this connection. */
+static gboolean
+handle_check (BusPeer *skeleton, GDBusMethodInvocation *invocation, const char *domain,
+              const char *ticket, gpointer user_data)
+{
+  PeerConnection *self = user_data;
+  HostClockReading now;
+  HostClockState clock;
+
+  if (!connection_authorise (self, invocation, domain, ticket))
+    return TRUE;
+  read_clock_state (&clock);
+  host_clock_read (&now);
+  bus_peer_complete_check (skeleton, invocation, clock.synchronised, clock.max_error_us,
+                           now.realtime_ns - now.boottime_ns);
+  connection_advance (self, PEER_PHASE_CHECKED);
   return TRUE;
 }
 
@@ -230,7 +287,7 @@ handle_time (BusPeer *skeleton, GDBusMethodInvocation *invocation, gpointer user
   PeerConnection *self = user_data;
   g_autoptr (GError) error = NULL;
 
-  if (self->domain != NULL) {
+  if (self->phase == PEER_PHASE_CLAIMED || self->phase == PEER_PHASE_CHECKED) {
     bus_peer_complete_time (skeleton, invocation, host_clock_boottime_ns ());
     return TRUE;
   }
@@ -261,6 +318,7 @@ connection_open_bus (PeerConnection *self, GError **error)
   g_signal_connect (self->bus, "closed", G_CALLBACK (on_bus_closed), self);
   self->skeleton = bus_peer_skeleton_new ();
   g_signal_connect (self->skeleton, "handle-claim", G_CALLBACK (handle_claim), self);
+  g_signal_connect (self->skeleton, "handle-check", G_CALLBACK (handle_check), self);
   g_signal_connect (self->skeleton, "handle-time", G_CALLBACK (handle_time), self);
   if (!g_dbus_interface_skeleton_export (G_DBUS_INTERFACE_SKELETON (self->skeleton), self->bus,
                                          CLOCKFERRY_PEER_PATH, error))
@@ -326,6 +384,7 @@ peer_connection_finalize (GObject *object)
   g_clear_object (&self->socket);
   g_clear_object (&self->cancellable);
   g_free (self->domain);
+  g_free (self->migration);
   g_free (self->address);
   G_OBJECT_CLASS (peer_connection_parent_class)->finalize (object);
 }
@@ -413,6 +472,12 @@ const char *
 peer_connection_get_domain (PeerConnection *self)
 {
   return self->domain;
+}
+
+const char *
+peer_connection_get_migration (PeerConnection *self)
+{
+  return self->migration;
 }
 
 const char *

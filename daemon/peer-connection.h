@@ -9,7 +9,8 @@
  * PeerConnection - the source's end of one connection: TLS, the claim, then records
  *
  * From the start it has a fixed time to become claimed; until then its peer is a stranger and gets
- * nothing. Afterwards it serves the claimed domain, and no other, until either side closes.
+ * nothing, or the time alone if it has shown a ticket for a check. Afterwards it serves the claimed
+ * domain, and no other, until either side closes.
  */
 
 #define PEER_TYPE_CONNECTION (peer_connection_get_type ())
@@ -29,6 +30,7 @@ typedef enum {
   PEER_PHASE_READY,    /* waits for peer_connection_shake_hands() */
   PEER_PHASE_SHAKING,  /* TLS handshake; GIO gives it a thread, of which there are few */
   PEER_PHASE_STRANGER, /* encrypted, to claim a domain */
+  PEER_PHASE_CHECKED,  /* has shown a ticket, claims nothing, may ask for the time until closed */
   PEER_PHASE_CLAIMED,  /* records may be pushed */
 } PeerPhase;
 
@@ -59,6 +61,9 @@ gint64 peer_connection_get_shaking_since_us (PeerConnection *self);
 
 /* The claimed domain, or NULL before the claim. */
 const char *peer_connection_get_domain (PeerConnection *self);
+
+/* What migration it was claimed for (migration-id.h), or NULL before the claim. */
+const char *peer_connection_get_migration (PeerConnection *self);
 
 /* The peer's IP address, in text. */
 const char *peer_connection_get_address (PeerConnection *self);

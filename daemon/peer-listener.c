@@ -145,6 +145,7 @@ greet_claimant (PeerListener *self, PeerConnection *connection)
     return;
   }
   g_signal_emit (self, signals[SIGNAL_CLAIMED], 0, peer_connection_get_domain (connection),
+                 peer_connection_get_migration (connection),
                  peer_connection_get_address (connection));
 }
 
@@ -175,6 +176,7 @@ on_connection_advanced (PeerConnection *connection, gpointer user_data)
     break;
   case PEER_PHASE_SILENT:
   case PEER_PHASE_SHAKING:
+  case PEER_PHASE_CHECKED:
     break;
   }
 }
@@ -186,11 +188,13 @@ on_connection_closed (PeerConnection *connection, const GError *error, gpointer 
   g_autoptr (PeerConnection) owned = connection;
 
   if (g_queue_remove (&self->strangers, connection)) {
-    g_signal_emit (self, signals[SIGNAL_REFUSED], 0, error);
+    /* a check is over when it is over */
+    if (peer_connection_get_phase (connection) != PEER_PHASE_CHECKED)
+      g_signal_emit (self, signals[SIGNAL_REFUSED], 0, error);
     shake_next_hands (self);
   } else if (g_queue_remove (&self->claimed, connection)) {
     g_signal_emit (self, signals[SIGNAL_GONE], 0, peer_connection_get_domain (connection),
-                   peer_connection_get_address (connection));
+                   peer_connection_get_migration (connection));
   }
 }
 
@@ -259,7 +263,8 @@ peer_listener_class_init (PeerListenerClass *klass)
                        G_PARAM_WRITABLE | G_PARAM_CONSTRUCT | G_PARAM_STATIC_STRINGS));
 
   signals[SIGNAL_CLAIMED] = g_signal_new ("claimed", PEER_TYPE_LISTENER, G_SIGNAL_RUN_LAST, 0, NULL,
-                                          NULL, NULL, G_TYPE_NONE, 2, G_TYPE_STRING, G_TYPE_STRING);
+                                          NULL, NULL, G_TYPE_NONE, 3, G_TYPE_STRING, G_TYPE_STRING,
+                                          G_TYPE_STRING);
   signals[SIGNAL_GONE] = g_signal_new ("gone", PEER_TYPE_LISTENER, G_SIGNAL_RUN_LAST, 0, NULL, NULL,
                                        NULL, G_TYPE_NONE, 2, G_TYPE_STRING, G_TYPE_STRING);
   signals[SIGNAL_REFUSED] = g_signal_new ("refused", PEER_TYPE_LISTENER, G_SIGNAL_RUN_LAST, 0, NULL,
@@ -350,6 +355,17 @@ uint16_t
 peer_listener_get_port (PeerListener *self)
 {
   return self->port;
+}
+
+bool
+peer_listener_has_claim (PeerListener *self, const char *domain, const char *migration)
+{
+  for (GList *l = self->claimed.head; l != NULL; l = l->next) {
+    if (g_str_equal (peer_connection_get_domain (l->data), domain) &&
+        g_str_equal (peer_connection_get_migration (l->data), migration))
+      return true;
+  }
+  return false;
 }
 
 guint

@@ -13,7 +13,8 @@
  * What strangers can take up is bounded: each has PEER_LISTENER_CLAIM_MS to show a ticket, there
  * are PEER_LISTENER_STRANGERS_MAX of them at most (a new one pushes out the oldest, so that a flood
  * cannot keep out a peer that claims at once) and PEER_LISTENER_STRANGERS_PER_ADDRESS from one
- * address (more are refused). Peers with a ticket count apart, PEER_LISTENER_CLAIMED_MAX.
+ * address (more are refused). Peers with a ticket count apart, PEER_LISTENER_CLAIMED_MAX; but one
+ * that uses it only to check stays a stranger in all this, though no signal tells of it.
  *
  * GIO does a TLS handshake in a thread of the pool that all of GIO uses, ten at first; so there are
  * PEER_LISTENER_HANDSHAKES_MAX at a time, none for a peer that said nothing yet, and while others
@@ -32,13 +33,14 @@ G_DECLARE_FINAL_TYPE (PeerListener, peer_listener, PEER, LISTENER, GObject)
 
 /*
  * A listener that shows @certificate (identity.h) and asks @lookup for tickets; with @authority
- * (nullable), only of peers with a certificate that it lets in. Set the property "claim-ms" to give strangers another time than PEER_LISTENER_CLAIM_MS.
+ * (nullable), only of peers with a certificate that it lets in. Set the property "claim-ms" to give
+ * strangers another time than PEER_LISTENER_CLAIM_MS.
  *
  * Signals:
- *   "claimed" (const char *domain, const char *address)  a peer claimed a domain; the newest
- *       record, if there is one, should be pushed from the handler. The same domain can be claimed
- *       again.
- *   "gone" (const char *domain, const char *address)     a peer that had claimed it went away
+ *   "claimed" (const char *domain, const char *migration, const char *address)  a peer claimed a
+ *       domain; the newest record, if there is one, should be pushed from the handler. The same
+ *       domain can be claimed again, for the same migration (migration-id.h) or another.
+ *   "gone" (const char *domain, const char *migration)  a peer that had claimed it went away
  *   "refused" (const GError *error)  a stranger failed, message ready for the journal
  */
 PeerListener *peer_listener_new (GTlsCertificate *certificate, PeerAuthority *authority,
@@ -56,6 +58,9 @@ void peer_listener_stop (PeerListener *self);
 
 /* The port that start() got, 0 while not listening. */
 uint16_t peer_listener_get_port (PeerListener *self);
+
+/* Whether a peer is connected that has claimed @domain for @migration. */
+bool peer_listener_has_claim (PeerListener *self, const char *domain, const char *migration);
 
 /* Send a record to every peer that has claimed @domain. Returns how many those are. */
 guint peer_listener_push_record (PeerListener *self, const char *domain, GBytes *record);

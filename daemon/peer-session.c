@@ -5,34 +5,18 @@
 
 #include "clock-record.h"
 #include "error.h"
-#include "identity.h"
 #include "names.h"
 #include "peer-bus.h"
+#include "peer-dial.h"
 #include "peer-sampler.h"
-#include "peer-stream.h"
-
-#include <string.h>
-
-/* The largest record, and what D-Bus puts around it. */
-#define MESSAGE_MAX_BYTES (CLOCK_RECORD_SIZE_MAX + 4096)
 
 typedef enum {
   SESSION_NEW,
-  SESSION_CONNECTING,
-  SESSION_VERIFYING,
-  SESSION_CLAIMING,
+  SESSION_DIALING,
+  SESSION_CLAIMING, /* or showing the ticket for a check */
   SESSION_OPEN,
   SESSION_CLOSED,
 } SessionState;
-
-/* What a failure in that state kept the session from; completes "cannot ...". */
-static const char *const state_aims[] = {
-  [SESSION_NEW] = "begin with",         [SESSION_CONNECTING] = "connect to",
-  [SESSION_VERIFYING] = "verify",       [SESSION_CLAIMING] = "claim the domain from",
-  [SESSION_OPEN] = "stay connected to", [SESSION_CLOSED] = "go back to",
-};
-
-G_STATIC_ASSERT (G_N_ELEMENTS (state_aims) == SESSION_CLOSED + 1);
 
 struct _PeerSession {
   GObject parent_instance;
@@ -43,7 +27,9 @@ struct _PeerSession {
   char *pin;
   char *domain;
   char *ticket;
+  char *migration;
   PeerAuthority *authority; /* NULL: the pin is all */
+  bool is_check;            /* no claim: nothing but the time is wanted */
 
   /* opening */
   SessionState state;
@@ -53,9 +39,8 @@ struct _PeerSession {
   guint deadline_id;
   GBytes *early_record; /* came before the answer to the claim was seen here */
 
-  /* transport, outermost last */
-  GSocketConnection *socket;
-  GTlsConnection *tls;
+  /* transport */
+  PeerDial *dial; /* NULL before it and after the end */
   GDBusConnection *bus;
   BusPeer *proxy;
   GCancellable *cancellable; /* of every step and call */
@@ -63,7 +48,8 @@ struct _PeerSession {
   /* comparing clocks */
   PeerSampler *sampler; /* NULL before the claim; stopped when closed */
   HostClockState remote_clock;
-  int64_t remote_clock_at_ns; /* CLOCK_BOOTTIME here when it was told */
+  int64_t remote_real_minus_boot_ns; /* for a check */
+  int64_t remote_clock_at_ns;        /* CLOCK_BOOTTIME here when it was told */
 };
 
 enum {
@@ -101,12 +87,9 @@ session_disconnect (PeerSession *self)
     if (!g_dbus_connection_is_closed (self->bus))
       g_dbus_connection_close (self->bus, NULL, NULL, NULL);
   }
-  if (self->tls != NULL)
-    g_signal_handlers_disconnect_by_data (self->tls, self);
   g_clear_object (&self->proxy);
   g_clear_object (&self->bus);
-  g_clear_object (&self->tls);
-  g_clear_object (&self->socket);
+  g_clear_object (&self->dial);
 }
 
 /* Take the task of opening, if there is one, so that nobody completes it twice. */
@@ -122,6 +105,25 @@ session_steal_open_task (PeerSession *self)
   return task;
 }
 
+/* What a failure now keeps the session from; completes "cannot ...". */
+static const char *
+session_get_aim (PeerSession *self)
+{
+  switch (self->state) {
+  case SESSION_NEW:
+    return "begin with";
+  case SESSION_DIALING:
+    return peer_dial_get_aim (self->dial);
+  case SESSION_CLAIMING:
+    return self->is_check ? "show the ticket of the domain to" : "claim the domain from";
+  case SESSION_OPEN:
+    return "stay connected to";
+  case SESSION_CLOSED:
+    break;
+  }
+  return "go back to";
+}
+
 /* Close because of @error, which is taken, and tell whoever waits. */
 static void
 session_fail (PeerSession *self, GError *error)
@@ -129,33 +131,13 @@ session_fail (PeerSession *self, GError *error)
   g_autoptr (GTask) task = session_steal_open_task (self);
   g_autoptr (GError) owned = error;
 
-  g_prefix_error (&owned, "cannot %s %s, port %u: ", state_aims[self->state], self->address,
+  g_prefix_error (&owned, "cannot %s %s, port %u: ", session_get_aim (self), self->address,
                   self->port);
   session_disconnect (self);
   if (task != NULL)
     g_task_return_error (task, g_steal_pointer (&owned));
   else
     g_signal_emit (self, signals[SIGNAL_CLOSED], 0, owned);
-}
-
-/*
- * All that is asked of a certificate, with or without complaints of GIO about it: is it the key that
- * libvirt announced, and does the authority let it in, if there is one.
- */
-static bool
-session_check_certificate (PeerSession *self, GTlsCertificate *certificate, GError **error)
-{
-  g_autofree char *pin = identity_pin (certificate, error);
-
-  if (pin == NULL)
-    return false;
-  if (!g_str_equal (pin, self->pin)) {
-    g_set_error (error, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_WRONG_KEY,
-                 "its key is %s, and the domain's metadata says %s", pin, self->pin);
-    return false;
-  }
-  return self->authority == NULL ||
-         peer_authority_check (self->authority, certificate, PEER_ROLE_SERVER, error);
 }
 
 /* callbacks and signals */
@@ -235,39 +217,14 @@ on_cancelled (GCancellable *cancellable, gpointer user_data)
   session_fail (user_data, g_error_new (G_IO_ERROR, G_IO_ERROR_CANCELLED, "cancelled"));
 }
 
-static gboolean
-on_accept_certificate (GTlsConnection *tls, GTlsCertificate *certificate,
-                       GTlsCertificateFlags complaints, gpointer user_data)
-{
-  g_autoptr (GError) error = NULL;
-
-  /* GIO has no room for a reason here; on_handshake_done() finds it once more */
-  return session_check_certificate (user_data, certificate, &error);
-}
-
 /* the steps to a claim */
 
+/* The source said yes. */
 static void
-on_claimed (GObject *source, GAsyncResult *result, gpointer user_data)
+session_begin (PeerSession *self, gboolean synchronised, guint64 max_error_us)
 {
-  g_autoptr (PeerSession) self = user_data;
   g_autoptr (GTask) task = NULL;
   g_autoptr (GBytes) record = NULL;
-  GError *error = NULL;
-  gboolean synchronised;
-  guint64 max_error_us;
-  bool done =
-    bus_peer_call_claim_finish (BUS_PEER (source), &synchronised, &max_error_us, result, &error);
-
-  if (self->state == SESSION_CLOSED) {
-    g_clear_error (&error);
-    return;
-  }
-  if (!done) {
-    g_dbus_error_strip_remote_error (error);
-    session_fail (self, error);
-    return;
-  }
 
   self->state = SESSION_OPEN;
   g_clear_handle_id (&self->deadline_id, g_source_remove);
@@ -283,14 +240,77 @@ on_claimed (GObject *source, GAsyncResult *result, gpointer user_data)
     g_signal_emit (self, signals[SIGNAL_RECORD], 0, record);
 }
 
+/* The source said no; takes @error. */
 static void
-on_bus_ready (GObject *source, GAsyncResult *result, gpointer user_data)
+session_take_refusal (PeerSession *self, GError *error)
+{
+  g_dbus_error_strip_remote_error (error);
+  session_fail (self, error);
+}
+
+static void
+on_claimed (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  g_autoptr (PeerSession) self = user_data;
+  GError *error = NULL;
+  gboolean synchronised;
+  guint64 max_error_us;
+  bool done =
+    bus_peer_call_claim_finish (BUS_PEER (source), &synchronised, &max_error_us, result, &error);
+
+  if (self->state == SESSION_CLOSED)
+    g_clear_error (&error);
+  else if (!done)
+    session_take_refusal (self, error);
+  else
+    session_begin (self, synchronised, max_error_us);
+}
+
+static void
+on_checked (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  g_autoptr (PeerSession) self = user_data;
+  GError *error = NULL;
+  gboolean synchronised;
+  guint64 max_error_us;
+  gint64 real_minus_boot_ns;
+  bool done = bus_peer_call_check_finish (BUS_PEER (source), &synchronised, &max_error_us,
+                                          &real_minus_boot_ns, result, &error);
+
+  if (self->state == SESSION_CLOSED) {
+    g_clear_error (&error);
+    return;
+  }
+  if (!done) {
+    session_take_refusal (self, error);
+    return;
+  }
+  self->remote_real_minus_boot_ns = real_minus_boot_ns;
+  session_begin (self, synchronised, max_error_us);
+}
+
+/* Show the ticket. */
+static void
+session_ask (PeerSession *self)
+{
+  self->state = SESSION_CLAIMING;
+  if (self->is_check) {
+    bus_peer_call_check (self->proxy, self->domain, self->ticket, self->cancellable, on_checked,
+                         g_object_ref (self));
+    return;
+  }
+  bus_peer_call_claim (self->proxy, self->domain, self->ticket, self->migration, self->cancellable,
+                       on_claimed, g_object_ref (self));
+}
+
+static void
+on_dialed (GObject *source, GAsyncResult *result, gpointer user_data)
 {
   g_autoptr (PeerSession) self = user_data;
   g_autoptr (GDBusConnection) bus = NULL;
   GError *error = NULL;
 
-  bus = g_dbus_connection_new_finish (result, &error);
+  bus = peer_dial_finish (PEER_DIAL (source), result, &error);
   if (self->state == SESSION_CLOSED) {
     g_clear_error (&error);
     if (bus != NULL)
@@ -311,87 +331,14 @@ on_bus_ready (GObject *source, GAsyncResult *result, gpointer user_data)
     session_fail (self, error);
     return;
   }
-  g_signal_connect (self->proxy, "record", G_CALLBACK (on_record), self);
-  g_signal_connect (self->proxy, "withdrawn", G_CALLBACK (on_withdrawn), self);
-  self->state = SESSION_CLAIMING;
+  if (!self->is_check) {
+    g_signal_connect (self->proxy, "record", G_CALLBACK (on_record), self);
+    g_signal_connect (self->proxy, "withdrawn", G_CALLBACK (on_withdrawn), self);
+  }
   /* Before the call: while processing is held back GDBus puts an answer aside, and if the peer hangs
    * up after it, as after a refusal, drops it. */
   g_dbus_connection_start_message_processing (self->bus);
-  bus_peer_call_claim (self->proxy, self->domain, self->ticket, self->cancellable, on_claimed,
-                       g_object_ref (self));
-}
-
-static void
-on_handshake_done (GObject *source, GAsyncResult *result, gpointer user_data)
-{
-  g_autoptr (PeerSession) self = user_data;
-  g_autoptr (GIOStream) stream = NULL;
-  g_autoptr (GError) tls_error = NULL;
-  GError *error = NULL;
-  GTlsCertificate *certificate;
-  bool done = g_tls_connection_handshake_finish (G_TLS_CONNECTION (source), result, &tls_error);
-
-  if (self->state == SESSION_CLOSED)
-    return;
-
-  /*
-   * Asked again even after success: with a certificate that some database vouches for, GIO would
-   * not have asked on_accept_certificate().
-   */
-  certificate = g_tls_connection_get_peer_certificate (self->tls);
-  if (certificate != NULL && !session_check_certificate (self, certificate, &error)) {
-    session_fail (self, error);
-    return;
-  }
-  if (!done) {
-    session_fail (self, g_steal_pointer (&tls_error));
-    return;
-  }
-  if (certificate == NULL ||
-      g_tls_connection_get_protocol_version (self->tls) != G_TLS_PROTOCOL_VERSION_TLS_1_3) {
-    session_fail (self, g_error_new (CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_BAD_MESSAGE,
-                                     "it does not speak TLS 1.3 with a certificate"));
-    return;
-  }
-
-  stream = peer_stream_new (G_IO_STREAM (self->tls), MESSAGE_MAX_BYTES);
-  g_dbus_connection_new (stream, NULL, G_DBUS_CONNECTION_FLAGS_DELAY_MESSAGE_PROCESSING, NULL,
-                         self->cancellable, on_bus_ready, g_object_ref (self));
-}
-
-static void
-on_connected (GObject *source, GAsyncResult *result, gpointer user_data)
-{
-  g_autoptr (PeerSession) self = user_data;
-  g_autoptr (GSocketConnection) socket = NULL;
-  GError *error = NULL;
-
-  socket = g_socket_client_connect_finish (G_SOCKET_CLIENT (source), result, &error);
-  if (self->state == SESSION_CLOSED) {
-    g_clear_error (&error);
-    return;
-  }
-  if (socket == NULL) {
-    session_fail (self, error);
-    return;
-  }
-
-  self->socket = g_steal_pointer (&socket);
-  peer_stream_tune_socket (g_socket_connection_get_socket (self->socket));
-  self->tls =
-    G_TLS_CONNECTION (g_tls_client_connection_new (G_IO_STREAM (self->socket), NULL, &error));
-  if (self->tls == NULL) {
-    session_fail (self, error);
-    return;
-  }
-  /* GIO knows no authority, least of all the system's: every certificate comes to our question */
-  g_tls_connection_set_database (self->tls, NULL);
-  if (self->authority != NULL)
-    g_tls_connection_set_certificate (self->tls, peer_authority_get_own (self->authority));
-  g_signal_connect (self->tls, "accept-certificate", G_CALLBACK (on_accept_certificate), self);
-  self->state = SESSION_VERIFYING;
-  g_tls_connection_handshake_async (self->tls, G_PRIORITY_DEFAULT, self->cancellable,
-                                    on_handshake_done, g_object_ref (self));
+  session_ask (self);
 }
 
 /* GObject */
@@ -430,6 +377,7 @@ peer_session_finalize (GObject *object)
   g_free (self->pin);
   g_free (self->domain);
   g_free (self->ticket);
+  g_free (self->migration);
   G_OBJECT_CLASS (peer_session_parent_class)->finalize (object);
 }
 
@@ -478,7 +426,17 @@ peer_session_new (const PeerAnnouncement *announcement, PeerAuthority *authority
   self->pin = g_strdup (announcement->pin);
   self->domain = g_strdup (announcement->domain);
   self->ticket = g_strdup (announcement->ticket);
+  self->migration = g_strdup (announcement->migration);
   g_set_object (&self->authority, authority);
+  return self;
+}
+
+PeerSession *
+peer_session_new_for_check (const PeerAnnouncement *announcement, PeerAuthority *authority)
+{
+  PeerSession *self = peer_session_new (announcement, authority);
+
+  self->is_check = true;
   return self;
 }
 
@@ -486,12 +444,10 @@ void
 peer_session_open_async (PeerSession *self, GCancellable *cancellable, GAsyncReadyCallback callback,
                          gpointer user_data)
 {
-  g_autoptr (GSocketClient) client = g_socket_client_new ();
-  g_autoptr (GSocketConnectable) place = g_network_address_new (self->address, self->port);
-
   g_return_if_fail (self->state == SESSION_NEW);
 
-  self->state = SESSION_CONNECTING;
+  self->state = SESSION_DIALING;
+  self->dial = peer_dial_new (self->address, self->port, self->pin, self->authority);
   self->open_task = g_task_new (self, cancellable, callback, user_data);
   g_task_set_source_tag (self->open_task, peer_session_open_async);
   g_task_set_check_cancellable (self->open_task, FALSE);
@@ -504,9 +460,7 @@ peer_session_open_async (PeerSession *self, GCancellable *cancellable, GAsyncRea
     self->cancelled_id =
       g_signal_connect (cancellable, "cancelled", G_CALLBACK (on_cancelled), self);
 
-  g_socket_client_set_enable_proxy (client, FALSE);
-  g_socket_client_connect_async (client, place, self->cancellable, on_connected,
-                                 g_object_ref (self));
+  peer_dial_async (self->dial, self->cancellable, on_dialed, g_object_ref (self));
 }
 
 bool
@@ -538,6 +492,13 @@ peer_session_get_remote_clock (PeerSession *self, HostClockState *state)
 
   *state = self->remote_clock;
   state->max_error_us += (uint64_t) (clock_offset_drift_ns (age_ns) / 1000 + 1);
+}
+
+bool
+peer_session_get_present_estimate (PeerSession *self, ClockEstimate *estimate)
+{
+  return self->is_check &&
+         peer_session_get_estimate (self, self->remote_real_minus_boot_ns, estimate);
 }
 
 void

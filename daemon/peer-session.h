@@ -13,19 +13,21 @@
  * PeerSession - the destination's end of one connection: claim a domain, get its records
  *
  * Accepts exactly one key, that of the pin, and with an authority only one that it lets in; the
- * ticket does not leave this host before the other end has proven to hold it. While the session is open it keeps comparing the two hosts' clocks.
+ * ticket does not leave this host before the other end has proven to hold it. While the session is
+ * open it keeps comparing the two hosts' clocks.
  */
 
-/* What the source wrote into the domain's metadata. The strings are copied. */
+/* What the source wrote into the domain's metadata, and for what it is asked. The strings are copied. */
 typedef struct {
   const char *address; /* IP address or host name */
   uint16_t port;
   const char *pin;    /* identity_pin() of the source's certificate */
   const char *domain; /* UUID */
   const char *ticket;
+  const char *migration; /* migration-id.h: not from there, but what the claim is for */
 } PeerAnnouncement;
 
-/* From the first packet to the answer to Claim. */
+/* From the first packet to the answer to Claim or Check. */
 #define PEER_SESSION_OPEN_MS 5000
 
 #define PEER_TYPE_SESSION (peer_session_get_type ())
@@ -46,6 +48,13 @@ G_DECLARE_FINAL_TYPE (PeerSession, peer_session, PEER, SESSION, GObject)
 PeerSession *peer_session_new (const PeerAnnouncement *announcement, PeerAuthority *authority);
 
 /*
+ * The same to look whether the source could be claimed from, and to compare clocks: it claims nothing,
+ * no record ever comes, and the source closes it after some seconds.
+ */
+PeerSession *peer_session_new_for_check (const PeerAnnouncement *announcement,
+                                         PeerAuthority *authority);
+
+/*
  * Connect, check the key, claim the domain. A record that waits at the source comes right after
  * @callback, so connect to the signals before. The error is CLOCKFERRY_ERROR_WRONG_KEY,
  * _NOT_AUTHORIZED or _TIMED_OUT for these reasons, and G_IO_ERROR_CANCELLED for @cancellable or
@@ -63,6 +72,9 @@ bool peer_session_open_finish (PeerSession *self, GAsyncResult *result, GError *
  */
 bool peer_session_get_estimate (PeerSession *self, int64_t remote_real_minus_boot_ns,
                                 ClockEstimate *estimate);
+
+/* The same for the source's clock as it was at its answer to a check. False for a session that claims. */
+bool peer_session_get_present_estimate (PeerSession *self, ClockEstimate *estimate);
 
 /* The shortest round trip so far in nanoseconds, 0 before the first comparison. */
 uint64_t peer_session_get_round_trip_ns (PeerSession *self);

@@ -5,177 +5,46 @@
 
 #include "error.h"
 #include "names.h"
-
-#define SETTINGS_GROUP "clockferry"
-
-/* Of host names, of addresses, and of patterns for them. */
-#define PEER_CHARACTERS G_CSET_A_2_Z G_CSET_a_2_z G_CSET_DIGITS "-._:*?"
+#include "settings-value.h"
 
 static const char *const mode_names[] = {
   [SETTINGS_MODE_APPLY] = "apply",
   [SETTINGS_MODE_OBSERVE] = "observe",
 };
 
-typedef gboolean (*SettingParser) (Settings *settings, const char *value);
-
 typedef struct {
   const char *key;
-  SettingParser parse;
-  const char *allowed; /* completes "must be ..." */
+  const SettingKind *kind;
+  gsize offset; /* of its field in Settings */
+  gboolean is_reloadable;
+  const char *fallback; /* by default; NULL: not set */
+  const char *allowed;  /* completes "must be ..." */
 } Setting;
 
-/* value parsers */
+#define FIELD(name) G_STRUCT_OFFSET (Settings, name)
 
-static gboolean
-parse_bounded (const char *value, guint64 min, guint64 max, guint64 *out)
-{
-  return g_ascii_string_to_unsigned (value, 10, min, max, out, NULL);
-}
-
-static gboolean
-parse_host_name (const char *value, char **out)
-{
-  if (*value == '\0' || strpbrk (value, " \t<>&'\"/") != NULL)
-    return FALSE;
-  g_free (*out);
-  *out = g_strdup (value);
-  return TRUE;
-}
-
-static gboolean
-parse_address (Settings *settings, const char *value)
-{
-  return parse_host_name (value, &settings->address);
-}
-
-static gboolean
-parse_listen_address (Settings *settings, const char *value)
-{
-  g_autoptr (GInetAddress) address = g_inet_address_new_from_string (value);
-
-  return address != NULL && parse_host_name (value, &settings->listen_address);
-}
-
-static gboolean
-parse_port (Settings *settings, const char *value)
-{
-  guint64 port = 0;
-
-  if (!parse_bounded (value, 1, G_MAXUINT16, &port))
-    return FALSE;
-  settings->port = (guint16) port;
-  return TRUE;
-}
-
-static gboolean
-parse_host_clock (Settings *settings, const char *value)
-{
-  return host_clock_mode_parse (value, &settings->host_clock);
-}
-
-static gboolean
-parse_mode (Settings *settings, const char *value)
-{
-  return settings_mode_parse (value, &settings->mode);
-}
-
-static gboolean
-parse_max_advance (Settings *settings, const char *value)
-{
-  guint64 seconds = 0;
-
-  if (!parse_bounded (value, 1, SETTINGS_MAX_ADVANCE_LIMIT_S, &seconds))
-    return FALSE;
-  settings->max_advance_s = (guint) seconds;
-  return TRUE;
-}
-
-static gboolean
-parse_path (const char *value, char **out)
-{
-  if (!g_path_is_absolute (value))
-    return FALSE;
-  g_free (*out);
-  *out = g_strdup (value);
-  return TRUE;
-}
-
-static gboolean
-parse_certificate_authority (Settings *settings, const char *value)
-{
-  return parse_path (value, &settings->certificate_authority);
-}
-
-static gboolean
-parse_certificate (Settings *settings, const char *value)
-{
-  return parse_path (value, &settings->certificate);
-}
-
-static gboolean
-parse_private_key (Settings *settings, const char *value)
-{
-  return parse_path (value, &settings->private_key);
-}
-
-static gboolean
-parse_allowed_peers (Settings *settings, const char *value)
-{
-  g_auto (GStrv) words = g_strsplit_set (value, " \t,", -1);
-  g_autoptr (GStrvBuilder) peers = g_strv_builder_new ();
-  gboolean is_empty = TRUE;
-
-  for (guint i = 0; words[i] != NULL; i++) {
-    if (words[i][0] == '\0')
-      continue;
-    if (words[i][strspn (words[i], PEER_CHARACTERS)] != '\0')
-      return FALSE;
-    g_strv_builder_add (peers, words[i]);
-    is_empty = FALSE;
-  }
-  /* nobody, or anybody? */
-  if (is_empty)
-    return FALSE;
-  g_strfreev (settings->allowed_peers);
-  settings->allowed_peers = g_strv_builder_end (peers);
-  return TRUE;
-}
-
+/* In the order of the installed file. */
 static const Setting settings_known[] = {
-  { "Address", parse_address, "a host name or an IP address" },
-  { "ListenAddress", parse_listen_address, "an IP address" },
-  { "Port", parse_port, "a number from 1 to 65535" },
-  { "HostClock", parse_host_clock, "one of auto, trust, measure" },
-  { "Mode", parse_mode, "one of apply, observe" },
-  { "MaxAdvanceSec", parse_max_advance,
+  { "Address", &setting_kind_host_name, FIELD (address), FALSE, NULL,
+    "a host name or an IP address" },
+  { "ListenAddress", &setting_kind_ip_address, FIELD (listen_address), FALSE, NULL,
+    "an IP address" },
+  { "Port", &setting_kind_port, FIELD (port), FALSE, G_STRINGIFY (CLOCKFERRY_DEFAULT_PORT),
+    "a number from 1 to 65535" },
+  { "HostClock", &setting_kind_host_clock, FIELD (host_clock), TRUE, "auto",
+    "one of auto, trust, measure" },
+  { "Mode", &setting_kind_mode, FIELD (mode), TRUE, "apply", "one of apply, observe" },
+  { "MaxAdvanceSec", &setting_kind_advance, FIELD (max_advance_s), TRUE, "300",
     "a number of seconds from 1 to " G_STRINGIFY (SETTINGS_MAX_ADVANCE_LIMIT_S) },
-  { "CertificateAuthority", parse_certificate_authority, "an absolute path" },
-  { "Certificate", parse_certificate, "an absolute path" },
-  { "PrivateKey", parse_private_key, "an absolute path" },
-  { "AllowedPeers", parse_allowed_peers,
+  { "CertificateAuthority", &setting_kind_path, FIELD (certificate_authority), FALSE, NULL,
+    "an absolute path" },
+  { "Certificate", &setting_kind_path, FIELD (certificate), FALSE, NULL, "an absolute path" },
+  { "PrivateKey", &setting_kind_path, FIELD (private_key), FALSE, NULL, "an absolute path" },
+  { "AllowedPeers", &setting_kind_patterns, FIELD (allowed_peers), TRUE, NULL,
     "host names or IP addresses, * and ? allowed, with spaces or commas between" },
 };
 
-/* reading one file */
-
-/* GKeyFile keeps no line numbers. Of several lines that begin with @start, followed by one of @ends,
- * the last is the one to name: the last assignment of a key is the one that counts. */
-static guint
-find_line (const char *text, const char *start, const char *ends)
-{
-  g_auto (GStrv) lines = g_strsplit (text, "\n", -1);
-  gsize length = strlen (start);
-  guint found = 0;
-
-  for (guint i = 0; lines[i] != NULL; i++) {
-    const char *line = g_strchug (lines[i]);
-
-    if (strncmp (line, start, length) == 0 && line[length] != '\0' &&
-        strchr (ends, line[length]) != NULL)
-      found = i + 1;
-  }
-  return found;
-}
+/* keys */
 
 static const Setting *
 find_setting (const char *key)
@@ -187,107 +56,148 @@ find_setting (const char *key)
   return NULL;
 }
 
-static gboolean
-read_key (Settings *settings, GKeyFile *file, const char *key, GError **error)
+/* Letters to insert, drop or replace to get from @a to @b, upper and lower case being the same. */
+static guint
+count_edits (const char *a, const char *b)
 {
-  const Setting *setting = find_setting (key);
-  g_autofree char *value = NULL;
+  gsize columns = strlen (b) + 1;
+  g_autofree guint *row = g_new (guint, columns);
+
+  for (guint j = 0; j < columns; j++)
+    row[j] = j;
+  for (guint i = 0; a[i] != '\0'; i++) {
+    guint diagonal = row[0];
+
+    row[0] = i + 1;
+    for (guint j = 1; j < columns; j++) {
+      guint replaced = diagonal + (g_ascii_tolower (a[i]) != g_ascii_tolower (b[j - 1]));
+
+      diagonal = row[j];
+      row[j] = MIN (replaced, MIN (row[j], row[j - 1]) + 1);
+    }
+  }
+  return row[columns - 1];
+}
+
+/* The key that @misspelt was meant for, or NULL: a longer one may have more mistakes. */
+static const char *
+guess_key (const char *misspelt)
+{
+  const char *nearest = NULL;
+  guint fewest = (guint) MIN (strlen (misspelt) / 4 + 2, 4);
+
+  for (gsize i = 0; i < G_N_ELEMENTS (settings_known); i++) {
+    guint edits = count_edits (misspelt, settings_known[i].key);
+
+    if (edits < fewest) {
+      fewest = edits;
+      nearest = settings_known[i].key;
+    }
+  }
+  return nearest;
+}
+
+static void
+set_unknown_key_error (GError **error, const SettingsAssignment *assignment)
+{
+  const char *guess = guess_key (assignment->key);
+
+  if (guess != NULL)
+    g_set_error (error, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_INVALID_SETTING,
+                 "%s:%u: there is no setting %s; did you mean %s?", assignment->path,
+                 assignment->line, assignment->key, guess);
+  else
+    g_set_error (error, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_INVALID_SETTING,
+                 "%s:%u: there is no setting %s", assignment->path, assignment->line,
+                 assignment->key);
+}
+
+/* values */
+
+static char *
+get_text (const Settings *settings, const Setting *setting)
+{
+  return setting->kind->format ((const guint8 *) settings + setting->offset);
+}
+
+static gboolean
+set_text (Settings *settings, const Setting *setting, const char *text)
+{
+  return setting->kind->parse ((guint8 *) settings + setting->offset, text);
+}
+
+static void
+clear (Settings *settings, const Setting *setting)
+{
+  if (setting->kind->clear != NULL)
+    setting->kind->clear ((guint8 *) settings + setting->offset);
+}
+
+/* Assign what @from has; another one's text was parsed before. */
+static void
+copy (Settings *settings, const Settings *from, const Setting *setting)
+{
+  g_autofree char *text = get_text (from, setting);
+
+  if (text != NULL)
+    set_text (settings, setting, text);
+  else
+    clear (settings, setting);
+}
+
+static gboolean
+differs (const Settings *a, const Settings *b, const Setting *setting)
+{
+  g_autofree char *a_text = get_text (a, setting);
+  g_autofree char *b_text = get_text (b, setting);
+
+  return g_strcmp0 (a_text, b_text) != 0;
+}
+
+/* loading */
+
+static gboolean
+assign (Settings *settings, const SettingsAssignment *assignment, GError **error)
+{
+  const Setting *setting = find_setting (assignment->key);
 
   if (setting == NULL) {
-    g_set_error (error, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_INVALID_SETTING,
-                 "there is no setting %s", key);
+    set_unknown_key_error (error, assignment);
     return FALSE;
   }
-  value = g_key_file_get_value (file, SETTINGS_GROUP, key, error);
-  if (value == NULL)
-    return FALSE;
-  if (!setting->parse (settings, g_strstrip (value))) {
-    g_set_error (error, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_INVALID_SETTING, "%s=%s: must be %s",
-                 key, value, setting->allowed);
+  if (!set_text (settings, setting, assignment->value)) {
+    g_set_error (error, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_INVALID_SETTING,
+                 "%s:%u: %s=%s: must be %s", assignment->path, assignment->line, assignment->key,
+                 assignment->value, setting->allowed);
     return FALSE;
   }
   return TRUE;
 }
 
+/* One key wants another, wherever both would be: say it of the line that has the one. */
 static gboolean
-check_groups (GKeyFile *file, const char *path, const char *text, GError **error)
+check_needed (const Settings *settings, const char *key, const char *needed, GError **error)
 {
-  g_auto (GStrv) groups = g_key_file_get_groups (file, NULL);
+  g_autoptr (GPtrArray) places = settings_list_assignments (settings, key);
+  g_autofree char *text = settings_get_text (settings, needed);
+  const SettingsAssignment *place;
 
-  for (guint i = 0; groups[i] != NULL; i++) {
-    g_autofree char *start = g_strconcat ("[", groups[i], NULL);
-
-    if (g_str_equal (groups[i], SETTINGS_GROUP))
-      continue;
-    g_set_error (error, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_INVALID_SETTING,
-                 "%s:%u: there is no section [%s], only [" SETTINGS_GROUP "]", path,
-                 find_line (text, start, "]"), groups[i]);
-    return FALSE;
-  }
-  return TRUE;
-}
-
-static gboolean
-read_file (Settings *settings, const char *path, GError **error)
-{
-  g_autoptr (GKeyFile) file = g_key_file_new ();
-  g_autoptr (GError) syntax_error = NULL;
-  g_autofree char *text = NULL;
-  g_auto (GStrv) keys = NULL;
-  gsize length = 0;
-
-  if (!g_file_get_contents (path, &text, &length, error))
-    return FALSE;
-  if (length == 0)
+  if (places->len == 0 || text != NULL)
     return TRUE;
-  /* else GKeyFile drops keys like Port[de] without a word */
-  if (!g_key_file_load_from_data (file, text, length, G_KEY_FILE_KEEP_TRANSLATIONS,
-                                  &syntax_error)) {
-    g_set_error (error, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_INVALID_SETTING, "%s: %s", path,
-                 syntax_error->message);
-    return FALSE;
-  }
-  if (!check_groups (file, path, text, error))
-    return FALSE;
-
-  keys = g_key_file_get_keys (file, SETTINGS_GROUP, NULL, NULL);
-  for (guint i = 0; keys != NULL && keys[i] != NULL; i++) {
-    if (!read_key (settings, file, keys[i], error)) {
-      g_prefix_error (error, "%s:%u: ", path, find_line (text, keys[i], "= \t"));
-      return FALSE;
-    }
-  }
-  return TRUE;
+  place = g_ptr_array_index (places, places->len - 1);
+  g_set_error (error, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_INVALID_SETTING,
+               "%s:%u: %s= needs %s= too", place->path, place->line, key, needed);
+  return FALSE;
 }
 
-/* What one key wants of others, in whatever file those may be. */
 static gboolean
-check_together (const Settings *settings, const char *path, GError **error)
+check_together (const Settings *settings, GError **error)
 {
-  gboolean has_authority = settings->certificate_authority != NULL;
-  const struct {
-    const char *key;
-    gboolean is_set;
-    gboolean is_needed; /* by CertificateAuthority=; each needs that */
-  } keys[] = {
-    { "Certificate", settings->certificate != NULL, TRUE },
-    { "PrivateKey", settings->private_key != NULL, TRUE },
-    { "AllowedPeers", settings->allowed_peers != NULL, FALSE },
-  };
-
-  for (gsize i = 0; i < G_N_ELEMENTS (keys); i++) {
-    if (has_authority && keys[i].is_needed && !keys[i].is_set) {
-      g_set_error (error, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_INVALID_SETTING,
-                   "%s: CertificateAuthority= needs %s= too", path, keys[i].key);
-      return FALSE;
-    }
-    if (!has_authority && keys[i].is_set) {
-      g_set_error (error, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_INVALID_SETTING,
-                   "%s: %s= needs CertificateAuthority= too", path, keys[i].key);
-      return FALSE;
-    }
-  }
-  return TRUE;
+  return check_needed (settings, "CertificateAuthority", "Certificate", error) &&
+         check_needed (settings, "CertificateAuthority", "PrivateKey", error) &&
+         check_needed (settings, "Certificate", "CertificateAuthority", error) &&
+         check_needed (settings, "PrivateKey", "CertificateAuthority", error) &&
+         check_needed (settings, "AllowedPeers", "CertificateAuthority", error);
 }
 
 static int
@@ -319,6 +229,30 @@ list_drop_ins (const char *directory, GError **error)
   return g_steal_pointer (&paths);
 }
 
+/* Every assignment of the main file and its drop-ins, in order. */
+static GPtrArray *
+read_files (const char *path, GError **error)
+{
+  g_autoptr (GPtrArray)
+    assignments = g_ptr_array_new_with_free_func ((GDestroyNotify) settings_assignment_free);
+  g_autofree char *drop_in_dir = g_strconcat (path, ".d", NULL);
+  g_autoptr (GPtrArray) drop_ins = list_drop_ins (drop_in_dir, error);
+  g_autoptr (GError) local_error = NULL;
+
+  if (drop_ins == NULL)
+    return NULL;
+  if (!settings_file_read (path, assignments, &local_error) &&
+      !g_error_matches (local_error, G_FILE_ERROR, G_FILE_ERROR_NOENT)) {
+    g_propagate_error (error, g_steal_pointer (&local_error));
+    return NULL;
+  }
+  for (guint i = 0; i < drop_ins->len; i++) {
+    if (!settings_file_read (g_ptr_array_index (drop_ins, i), assignments, error))
+      return NULL;
+  }
+  return g_steal_pointer (&assignments);
+}
+
 /* public functions */
 
 const char *
@@ -343,12 +277,10 @@ settings_mode_parse (const char *name, SettingsMode *mode)
 void
 settings_free (Settings *settings)
 {
-  g_free (settings->address);
-  g_free (settings->listen_address);
-  g_free (settings->certificate_authority);
-  g_free (settings->certificate);
-  g_free (settings->private_key);
-  g_strfreev (settings->allowed_peers);
+  for (gsize i = 0; i < G_N_ELEMENTS (settings_known); i++)
+    clear (settings, &settings_known[i]);
+  g_clear_pointer (&settings->assignments, g_ptr_array_unref);
+  g_free (settings->path);
   g_free (settings);
 }
 
@@ -356,23 +288,85 @@ Settings *
 settings_load (const char *path, GError **error)
 {
   g_autoptr (Settings) settings = g_new0 (Settings, 1);
-  g_autofree char *drop_in_dir = g_strconcat (path, ".d", NULL);
-  g_autoptr (GPtrArray) drop_ins = list_drop_ins (drop_in_dir, error);
 
-  settings->port = CLOCKFERRY_DEFAULT_PORT;
-  settings->host_clock = HOST_CLOCK_AUTO;
-  settings->mode = SETTINGS_MODE_APPLY;
-  settings->max_advance_s = 300;
+  settings->path = g_strdup (path);
+  for (gsize i = 0; i < G_N_ELEMENTS (settings_known); i++) {
+    const Setting *setting = &settings_known[i];
+    gboolean is_good = setting->fallback == NULL || set_text (settings, setting, setting->fallback);
 
-  if (drop_ins == NULL)
+    g_assert (is_good);
+  }
+  settings->assignments = read_files (path, error);
+  if (settings->assignments == NULL)
     return NULL;
-  if (g_file_test (path, G_FILE_TEST_EXISTS) && !read_file (settings, path, error))
-    return NULL;
-  for (guint i = 0; i < drop_ins->len; i++) {
-    if (!read_file (settings, g_ptr_array_index (drop_ins, i), error))
+  for (guint i = 0; i < settings->assignments->len; i++) {
+    if (!assign (settings, g_ptr_array_index (settings->assignments, i), error))
       return NULL;
   }
-  if (!check_together (settings, path, error))
+  if (!check_together (settings, error))
     return NULL;
   return g_steal_pointer (&settings);
+}
+
+GStrv
+settings_reload (Settings *settings, GError **error)
+{
+  g_autoptr (Settings) loaded = settings_load (settings->path, error);
+  g_autoptr (GStrvBuilder) waiting = g_strv_builder_new ();
+  gboolean has_other_authority;
+
+  if (loaded == NULL)
+    return NULL;
+  has_other_authority =
+    g_strcmp0 (loaded->certificate_authority, settings->certificate_authority) != 0;
+  for (gsize i = 0; i < G_N_ELEMENTS (settings_known); i++) {
+    const Setting *setting = &settings_known[i];
+    gboolean waits_for_authority = setting->offset == FIELD (allowed_peers) && has_other_authority;
+
+    if (!differs (settings, loaded, setting))
+      continue;
+    if (setting->is_reloadable && !waits_for_authority)
+      copy (settings, loaded, setting);
+    else
+      g_strv_builder_add (waiting, setting->key);
+  }
+  return g_strv_builder_end (waiting);
+}
+
+const char *
+settings_nth_key (guint index)
+{
+  return index < G_N_ELEMENTS (settings_known) ? settings_known[index].key : NULL;
+}
+
+gboolean
+settings_key_is_reloadable (const char *key)
+{
+  const Setting *setting = find_setting (key);
+
+  g_return_val_if_fail (setting != NULL, FALSE);
+  return setting->is_reloadable;
+}
+
+char *
+settings_get_text (const Settings *settings, const char *key)
+{
+  const Setting *setting = find_setting (key);
+
+  g_return_val_if_fail (setting != NULL, NULL);
+  return get_text (settings, setting);
+}
+
+GPtrArray *
+settings_list_assignments (const Settings *settings, const char *key)
+{
+  GPtrArray *found = g_ptr_array_new ();
+
+  for (guint i = 0; i < settings->assignments->len; i++) {
+    SettingsAssignment *assignment = g_ptr_array_index (settings->assignments, i);
+
+    if (g_str_equal (assignment->key, key))
+      g_ptr_array_add (found, assignment);
+  }
+  return found;
 }

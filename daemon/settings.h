@@ -4,14 +4,16 @@
 /*
  * settings - /etc/clockferry/clockferry.conf and its drop-ins
  *
- * Key files of one group, [clockferry]. Drop-ins in clockferry.conf.d/, named *.conf, are read after
- * the main file in strcmp order, and a later value wins. A missing file means defaults; a key that
- * does not exist and a value out of range are errors that name file, line and what is allowed.
+ * Files of one section, [clockferry] (settings-file.h). Drop-ins in clockferry.conf.d/, named *.conf,
+ * are read after the main file in strcmp order, and a later value wins. A missing file means
+ * defaults; a key that does not exist and a value out of range, overridden or not, are errors that
+ * name file, line and what is allowed.
  */
 
 #include <gio/gio.h>
 
 #include "clock-offset.h"
+#include "settings-file.h"
 
 typedef enum {
   SETTINGS_MODE_APPLY,
@@ -37,6 +39,10 @@ typedef struct {
   char *certificate;           /* Certificate=: of this host, by that authority */
   char *private_key;           /* PrivateKey=: of that certificate */
   GStrv allowed_peers; /* AllowedPeers=: see peer-names.h; only with an authority; NULL: all */
+
+  /* where all this was from when it was loaded */
+  char *path;             /* of the main file */
+  GPtrArray *assignments; /* of SettingsAssignment, in the order they were read */
 } Settings;
 
 #define SETTINGS_MAX_ADVANCE_LIMIT_S 400
@@ -50,3 +56,29 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (Settings, settings_free)
  * exists and cannot be read. Owned by the caller.
  */
 Settings *settings_load (const char *path, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/*
+ * Read the files of @settings, which are those that a daemon runs with, anew, and take over what can
+ * change while it runs. Returns the keys that did change but have to wait for a restart, empty for
+ * none, or NULL with an error of settings_load(), and then nothing was changed. Owned by the caller.
+ * AllowedPeers= waits where CertificateAuthority= does: it is about certificates of that.
+ */
+GStrv settings_reload (Settings *settings, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* key by key */
+
+/* The key at @index in the order of the installed file, NULL after the last one. Constant. */
+const char *settings_nth_key (guint index);
+
+/* Whether settings_reload() takes over @key, which must be one of those. */
+gboolean settings_key_is_reloadable (const char *key);
+
+/* What @key is set to, in one way of writing it; NULL where it is not set and so says nothing.
+ * Owned by the caller. */
+char *settings_get_text (const Settings *settings, const char *key);
+
+/*
+ * Where the files set @key: SettingsAssignment in the order they were read, borrowed from @settings;
+ * the last one is in force. Empty: by default. The array is the caller's.
+ */
+GPtrArray *settings_list_assignments (const Settings *settings, const char *key);

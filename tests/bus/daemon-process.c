@@ -54,7 +54,7 @@ write_config (const char *folder, guint port)
 /* public functions */
 
 DaemonProcess *
-daemon_process_start (const char *folder, const char *bus_address, guint port)
+daemon_process_try (const char *folder, const char *bus_address, guint port)
 {
   DaemonProcess *daemon = g_new0 (DaemonProcess, 1);
   g_autoptr (GSubprocessLauncher) launcher = child_launcher_new (G_SUBPROCESS_FLAGS_STDERR_PIPE);
@@ -71,6 +71,14 @@ daemon_process_start (const char *folder, const char *bus_address, guint port)
   daemon->stderr_lines = g_data_input_stream_new (g_subprocess_get_stderr_pipe (daemon->process));
   read_next_line (daemon);
   WAIT_UNTIL (daemon->has_ended || daemon_process_count (daemon, "daemon-ready", NULL) == 1);
+  return daemon;
+}
+
+DaemonProcess *
+daemon_process_start (const char *folder, const char *bus_address, guint port)
+{
+  DaemonProcess *daemon = daemon_process_try (folder, bus_address, port);
+
   g_assert_false (daemon->has_ended);
   return daemon;
 }
@@ -80,6 +88,12 @@ daemon_process_stop (DaemonProcess *daemon)
 {
   g_subprocess_send_signal (daemon->process, SIGTERM);
   g_assert_cmpint (daemon_process_wait (daemon), ==, 0);
+}
+
+void
+daemon_process_reload (DaemonProcess *daemon)
+{
+  g_subprocess_send_signal (daemon->process, SIGHUP);
 }
 
 int

@@ -17,9 +17,15 @@ typedef struct DaemonProcess DaemonProcess;
  */
 DaemonProcess *daemon_process_start (const char *folder, const char *bus_address, guint port);
 
+/* The same for one that may end instead of coming up. */
+DaemonProcess *daemon_process_try (const char *folder, const char *bus_address, guint port);
+
 /* End it with SIGTERM; it must exit in order, which under ASan includes having leaked nothing. */
 void daemon_process_stop (DaemonProcess *daemon);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (DaemonProcess, daemon_process_stop)
+
+/* SIGHUP: it is to read its settings anew. */
+void daemon_process_reload (DaemonProcess *daemon);
 
 /* Wait for its own end instead; it must not be by a signal. Returns its exit status. */
 int daemon_process_wait (DaemonProcess *daemon);

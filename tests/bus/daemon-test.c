@@ -9,6 +9,7 @@
 #include "domain-info.h"
 #include "identity.h"
 #include "names.h"
+#include "temp-folder.h"
 #include "wait-until.h"
 
 typedef struct {
@@ -332,6 +333,23 @@ test_arriving_at_start (Fixture *fixture, gconstpointer data)
   WAIT_UNTIL (count (fixture, "arrival-announced", "DOMAIN=" WEB) == 1);
 }
 
+/* One guest's clock is not for two to set. */
+static void
+test_second_daemon (Fixture *fixture, gconstpointer data)
+{
+  g_autoptr (TempFolder) folder = temp_folder_make ();
+  DaemonProcess *second = daemon_process_try (folder, private_bus_get_address (fixture->host->bus),
+                                              daemon_process_pick_port ());
+
+  g_assert_cmpuint (daemon_process_count (second, "daemon-ready", NULL), ==, 0);
+  g_assert_cmpuint (daemon_process_count (second, NULL, "another clockferryd runs on this host"),
+                    ==, 1);
+  g_assert_cmpint (daemon_process_wait (second), ==, 1);
+
+  /* the first one does not mind */
+  bus_host_boot_and_wait (fixture->host, WEB, "web", ID_OF (1));
+}
+
 /* It came up in mid-migration on the other side: the first event of a domain that is leaving. */
 static void
 test_leaving_at_first_sight (Fixture *fixture, gconstpointer data)
@@ -369,6 +387,7 @@ main (int argc, char **argv)
   ADD ("did-not-arrive", set_up, test_did_not_arrive);
   ADD ("arriving-at-start", set_up_host, test_arriving_at_start);
   ADD ("leaving-at-first-sight", set_up, test_leaving_at_first_sight);
+  ADD ("second-daemon", set_up, test_second_daemon);
 #undef ADD
   return g_test_run ();
 }

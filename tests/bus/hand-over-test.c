@@ -273,9 +273,9 @@ test_clocks_as_asked (ManagedPair *pair, gconstpointer data)
   g_autofree struct clock_record *record = stand_in_qemu_make_record (2000);
   g_autofree struct helper_fixup *fixup = NULL;
 
+  pair->dest->settings.host_clock = HOST_CLOCK_TRUST;
   managed_pair_prepare (pair);
   managed_pair_pass_record (pair, 1000);
-  pair->dest->settings.host_clock = HOST_CLOCK_TRUST;
   stand_in_qemu_send_record (pair->source->qemu, record);
   fixup = managed_pair_expect_fixup (pair, record);
   g_assert_cmpint (fixup->theta_ns, ==, 0);

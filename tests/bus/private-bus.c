@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "private-bus.h"
 
+#include <glib/gstdio.h>
+#include <grp.h>
+#include <pwd.h>
+#include <unistd.h>
+
 #include "child-launcher.h"
 #include "temp-folder.h"
 
@@ -10,10 +15,31 @@ struct PrivateBus {
   char *address;
 };
 
-/* public functions */
+/* what the system's bus has by default, as far as it matters here */
+static const char strict_policy[] =
+  "<policy context='default'>"
+  "<allow user='*'/>"
+  "<deny own='*'/>"
+  "<deny send_type='method_call'/>"
+  "<allow send_type='signal'/>"
+  "<allow send_requested_reply='true' send_type='method_return'/>"
+  "<allow send_requested_reply='true' send_type='error'/>"
+  "<allow receive_type='method_call'/>"
+  "<allow receive_type='method_return'/>"
+  "<allow receive_type='error'/>"
+  "<allow receive_type='signal'/>"
+  "<allow send_destination='org.freedesktop.DBus' send_interface='org.freedesktop.DBus'/>"
+  "</policy>";
 
-PrivateBus *
-private_bus_start (void)
+static const char lax_policy[] = "<policy context='default'>"
+                                 "<allow user='*'/>"
+                                 "<allow send_destination='*' eavesdrop='true'/>"
+                                 "<allow eavesdrop='true'/>"
+                                 "<allow own='*'/>"
+                                 "</policy>";
+
+static PrivateBus *
+start (const char *policy, const char *policy_file)
 {
   PrivateBus *bus = g_new0 (PrivateBus, 1);
   g_autoptr (GSubprocessLauncher) launcher =
@@ -24,18 +50,17 @@ private_bus_start (void)
   g_autoptr (GError) error = NULL;
 
   bus->folder = temp_folder_make ();
+  g_assert_no_errno (g_chmod (bus->folder, 0711)); /* other users find the socket */
   text = g_strdup_printf ("<busconfig>"
                           "<type>session</type>"
                           "<listen>unix:dir=%s</listen>"
                           "<auth>EXTERNAL</auth>"
                           "<servicedir>%s</servicedir>"
-                          "<policy context='default'>"
-                          "<allow send_destination='*' eavesdrop='true'/>"
-                          "<allow eavesdrop='true'/>"
-                          "<allow own='*'/>"
-                          "</policy>"
+                          "%s%s%s%s"
                           "</busconfig>",
-                          bus->folder, bus->folder);
+                          bus->folder, bus->folder, policy, policy_file != NULL ? "<include>" : "",
+                          policy_file != NULL ? policy_file : "",
+                          policy_file != NULL ? "</include>" : "");
   config = temp_folder_write (bus->folder, "bus.conf", text);
   bus->process = g_subprocess_launcher_spawn (launcher, &error, "dbus-daemon", "--nofork",
                                               "--print-address", "--config-file", config, NULL);
@@ -45,6 +70,20 @@ private_bus_start (void)
   g_assert_no_error (error);
   g_assert_nonnull (bus->address);
   return bus;
+}
+
+/* public functions */
+
+PrivateBus *
+private_bus_start (void)
+{
+  return start (lax_policy, NULL);
+}
+
+PrivateBus *
+private_bus_start_strict (const char *policy_file)
+{
+  return start (strict_policy, policy_file);
 }
 
 void
@@ -91,5 +130,25 @@ private_bus_connect (PrivateBus *bus)
     NULL, NULL, &error);
 
   g_assert_no_error (error);
+  return connection;
+}
+
+GDBusConnection *
+private_bus_connect_as (PrivateBus *bus, uid_t uid)
+{
+  const struct passwd *user = getpwuid (uid);
+  gid_t groups[64];
+  int group_count = getgroups (G_N_ELEMENTS (groups), groups);
+  GDBusConnection *connection;
+
+  g_assert_nonnull (user);
+  g_assert_cmpint (group_count, >=, 0);
+  g_assert_no_errno (setgroups (0, NULL));
+  g_assert_no_errno (setegid (user->pw_gid));
+  g_assert_no_errno (seteuid (uid));
+  connection = private_bus_connect (bus);
+  g_assert_no_errno (seteuid (0));
+  g_assert_no_errno (setegid (0));
+  g_assert_no_errno (setgroups ((gsize) group_count, groups));
   return connection;
 }

@@ -85,6 +85,43 @@ test_kinds (void)
   }
 }
 
+/* Told of the whole entry, message included, when it was written; of others it is not. */
+static void
+observe (const EventEntry *entry, gpointer user_data)
+{
+  gsize count;
+  const GLogField *fields = event_entry_get_fields (entry, &count);
+
+  (*(guint *) user_data)++;
+  g_assert_cmpint (event_entry_get_kind (entry), ==, EVENT_HELPER_LOST);
+  g_assert_cmpstr (event_entry_get (entry, "MESSAGE"), ==, "gone");
+  g_assert_cmpstr (event_entry_get (entry, "CLOCKFERRY_DOMAIN"), ==, UUID);
+  g_assert_null (event_entry_get (entry, "CLOCKFERRY_REASON"));
+  g_assert_cmpstr (get ("CLOCKFERRY_DOMAIN"), ==, UUID);
+  g_assert_cmpuint (count, ==, g_hash_table_size (written));
+  for (gsize i = 0; i < count; i++)
+    g_assert_cmpstr (get (fields[i].key), ==, fields[i].value);
+}
+
+static void
+test_observed (void)
+{
+  guint times = 0;
+  const EventObserver observer = { observe, &times };
+  const EventObserver nobody = { 0 };
+  EventEntry *entry = event_entry_new (EVENT_HELPER_LOST, UUID, "web");
+
+  event_entry_set_observer (entry, &observer);
+  event_entry_log (entry, "gone");
+  g_assert_cmpuint (times, ==, 1);
+
+  entry = event_entry_new (EVENT_HELPER_LOST, UUID, "web");
+  event_entry_set_observer (entry, &nobody);
+  event_entry_log (entry, "gone");
+  event_entry_log (event_entry_new (EVENT_HELPER_LOST, UUID, "web"), "gone");
+  g_assert_cmpuint (times, ==, 1);
+}
+
 static void
 test_unlogged (void)
 {
@@ -123,6 +160,7 @@ main (int argc, char **argv)
   g_test_add_func ("/event-log/fields", test_fields);
   g_test_add_func ("/event-log/no-domain", test_no_domain);
   g_test_add_func ("/event-log/kinds", test_kinds);
+  g_test_add_func ("/event-log/observed", test_observed);
   g_test_add_func ("/event-log/unlogged", test_unlogged);
   g_test_add_func ("/event-log/many-fields", test_many_fields);
   status = g_test_run ();

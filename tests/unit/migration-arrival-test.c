@@ -38,7 +38,7 @@ static const Trace destination_traces[] = {
       { EVENT (STARTED, MIGRATED), INCOMING, DO (ANNOUNCE) },
       { INPUT (REPORT), REPORTED, DO (KEEP_REPORT) },
       { EVENT (RESUMED, POSTCOPY), RUNNING, ARRIVE },
-      { EVENT (RESUMED, POSTCOPY_FAILED), RUNNING, DO (DROP_RECORD) },
+      { EVENT (RESUMED, POSTCOPY_FAILED), RUNNING, RUN },
       { EVENT (RESUMED, POSTCOPY), RUNNING, GO_ON },
       { EVENT (RESUMED, MIGRATED), RUNNING, GO_ON },
     },
@@ -65,7 +65,7 @@ static const Trace destination_traces[] = {
       { INPUT (RECORD), ARMED, DO (ARM) },
       { EVENT (SUSPENDED, PAUSED), PAUSED, DO (DISARM) | ARRIVE },
       { INPUT (REPORT), PAUSED, 0 },
-      { EVENT (RESUMED, UNPAUSED), RUNNING, DO (DROP_RECORD) },
+      { EVENT (RESUMED, UNPAUSED), RUNNING, RUN },
     },
   },
   {
@@ -112,7 +112,7 @@ static const Trace destination_traces[] = {
     ABSENT,
     {
       { INPUT (LISTED), RUNNING, DO (ADOPT) },
-      { EVENT (STARTED, MIGRATED), INCOMING, DO (ANNOUNCE) },
+      { EVENT (STARTED, MIGRATED), INCOMING, DO (CANCEL_DEPARTURE) | DO (ANNOUNCE) },
       { INPUT (LISTED), INCOMING, DO (LOOK) },
       { INPUT (RECORD), ARMED, DO (ARM) },
       { INPUT (LISTED), ARMED, DO (LOOK) },
@@ -149,7 +149,7 @@ static const Trace destination_traces[] = {
     RUNNING,
     {
       { INPUT (LOCAL_RECORD), RUNNING, RECORD },
-      { EVENT (STARTED, MIGRATED), INCOMING, DO (ANNOUNCE) },
+      { EVENT (STARTED, MIGRATED), INCOMING, DO (CANCEL_DEPARTURE) | DO (ANNOUNCE) },
       { EVENT (RESUMED, MIGRATED), RUNNING, ARRIVE },
     },
   },

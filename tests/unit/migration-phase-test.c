@@ -16,7 +16,7 @@ static const Trace source_traces[] = {
     {
       { INPUT (CLAIMED), RUNNING, DO (PUSH_RECORD) },
       { INPUT (LOCAL_RECORD), RUNNING, RECORD },
-      { EVENT (SUSPENDED, MIGRATED), PAUSED_OUT, 0 },
+      { EVENT (SUSPENDED, MIGRATED), PAUSED_OUT, DO (PAUSE_DEPARTURE) },
       { INPUT (LOCAL_RECORD), PAUSED_OUT, RECORD },
       { EVENT (STOPPED, MIGRATED), ABSENT, DEPART },
     },
@@ -26,9 +26,10 @@ static const Trace source_traces[] = {
     RUNNING,
     {
       { INPUT (LOCAL_RECORD), RUNNING, RECORD },
-      { EVENT (SUSPENDED, MIGRATED), PAUSED_OUT, 0 },
-      { INPUT (CLAIMED), PAUSED_OUT, DO (PUSH_RECORD) },
+      { EVENT (SUSPENDED, MIGRATED), PAUSED_OUT, DO (PAUSE_DEPARTURE) },
+      { INPUT (CLAIMED), PAUSED_OUT, DO (PUSH_RECORD) | DO (PAUSE_DEPARTURE) },
       { INPUT (LOCAL_RECORD), PAUSED_OUT, RECORD },
+      { INPUT (CLAIM_LOST), PAUSED_OUT, 0 },
       { EVENT (STOPPED, MIGRATED), ABSENT, DEPART },
     },
   },
@@ -36,7 +37,7 @@ static const Trace source_traces[] = {
     "post-copy",
     RUNNING,
     {
-      { EVENT (SUSPENDED, MIGRATED), PAUSED_OUT, 0 },
+      { EVENT (SUSPENDED, MIGRATED), PAUSED_OUT, DO (PAUSE_DEPARTURE) },
       { INPUT (LOCAL_RECORD), PAUSED_OUT, RECORD },
       { EVENT (SUSPENDED, POSTCOPY), PAUSED_OUT, 0 },
       { EVENT (STOPPED, MIGRATED), ABSENT, DEPART },
@@ -46,7 +47,7 @@ static const Trace source_traces[] = {
     "post-copy-failed-and-recovered",
     RUNNING,
     {
-      { EVENT (SUSPENDED, POSTCOPY), PAUSED_OUT, 0 },
+      { EVENT (SUSPENDED, POSTCOPY), PAUSED_OUT, DO (PAUSE_DEPARTURE) },
       { EVENT (SUSPENDED, POSTCOPY_FAILED), PAUSED_OUT, 0 },
       { EVENT (SUSPENDED, POSTCOPY), PAUSED_OUT, 0 },
       { EVENT (STOPPED, MIGRATED), ABSENT, DEPART },
@@ -56,9 +57,9 @@ static const Trace source_traces[] = {
     "post-copy-given-up",
     RUNNING,
     {
-      { EVENT (SUSPENDED, POSTCOPY), PAUSED_OUT, 0 },
+      { EVENT (SUSPENDED, POSTCOPY), PAUSED_OUT, DO (PAUSE_DEPARTURE) },
       { EVENT (SUSPENDED, POSTCOPY_FAILED), PAUSED_OUT, 0 },
-      { EVENT (STOPPED, DESTROYED), ABSENT, DO (FORGET) },
+      { EVENT (STOPPED, DESTROYED), ABSENT, END },
     },
   },
   {
@@ -69,6 +70,7 @@ static const Trace source_traces[] = {
       { INPUT (LOCAL_RECORD), RUNNING, RECORD },
       { EVENT (SUSPENDED, PAUSED), PAUSED, 0 },
       { INPUT (CLAIMED), PAUSED, DO (PUSH_RECORD) },
+      { INPUT (CLAIM_LOST), PAUSED, 0 },
       { EVENT (STOPPED, MIGRATED), ABSENT, DEPART },
     },
   },
@@ -81,17 +83,18 @@ static const Trace source_traces[] = {
       { EVENT (SUSPENDED, PAUSED), PAUSED, 0 },
       { INPUT (CLAIMED), PAUSED, DO (PUSH_RECORD) },
       { INPUT (CLAIMED), PAUSED, DO (PUSH_RECORD) },
-      { EVENT (RESUMED, UNPAUSED), RUNNING, DO (DROP_RECORD) },
+      { EVENT (RESUMED, UNPAUSED), RUNNING, RUN },
     },
   },
   {
-    /* libvirt says nothing at all; the claim is all that was seen */
+    /* libvirt says nothing at all; the claim, and its end, are all that was seen */
     "cancelled-before-the-pause",
     RUNNING,
     {
       { INPUT (CLAIMED), RUNNING, DO (PUSH_RECORD) },
+      { INPUT (CLAIM_LOST), RUNNING, DO (SETTLE_DEPARTURE) },
       { EVENT (SUSPENDED, PAUSED), PAUSED, 0 },
-      { EVENT (RESUMED, UNPAUSED), RUNNING, DO (DROP_RECORD) },
+      { EVENT (RESUMED, UNPAUSED), RUNNING, RUN },
     },
   },
   {
@@ -100,7 +103,7 @@ static const Trace source_traces[] = {
     RUNNING,
     {
       { INPUT (CLAIMED), RUNNING, DO (PUSH_RECORD) },
-      { EVENT (SUSPENDED, MIGRATED), PAUSED_OUT, 0 },
+      { EVENT (SUSPENDED, MIGRATED), PAUSED_OUT, DO (PAUSE_DEPARTURE) },
       { INPUT (LOCAL_RECORD), PAUSED_OUT, RECORD },
       { EVENT (RESUMED, MIGRATED), RUNNING, STAY },
     },
@@ -123,7 +126,7 @@ static const Trace source_traces[] = {
     RUNNING,
     {
       { INPUT (LOCAL_RECORD), RUNNING, RECORD },
-      { EVENT (SUSPENDED, MIGRATED), PAUSED_OUT, 0 },
+      { EVENT (SUSPENDED, MIGRATED), PAUSED_OUT, DO (PAUSE_DEPARTURE) },
       { INPUT (LOCAL_RECORD), PAUSED_OUT, RECORD },
       { EVENT (STOPPED, MIGRATED), ABSENT, DEPART },
     },
@@ -132,10 +135,10 @@ static const Trace source_traces[] = {
     "paused-and-resumed-meanwhile",
     RUNNING,
     {
-      { EVENT (SUSPENDED, MIGRATED), PAUSED_OUT, 0 },
+      { EVENT (SUSPENDED, MIGRATED), PAUSED_OUT, DO (PAUSE_DEPARTURE) },
       { INPUT (LOCAL_RECORD), PAUSED_OUT, RECORD },
-      { EVENT (RESUMED, UNPAUSED), RUNNING, DO (DROP_RECORD) },
-      { EVENT (SUSPENDED, MIGRATED), PAUSED_OUT, 0 },
+      { EVENT (RESUMED, UNPAUSED), RUNNING, RUN },
+      { EVENT (SUSPENDED, MIGRATED), PAUSED_OUT, DO (PAUSE_DEPARTURE) },
       { EVENT (STOPPED, MIGRATED), ABSENT, DEPART },
     },
   },
@@ -144,9 +147,9 @@ static const Trace source_traces[] = {
     "left-paused",
     RUNNING,
     {
-      { EVENT (SUSPENDED, MIGRATED), PAUSED_OUT, 0 },
+      { EVENT (SUSPENDED, MIGRATED), PAUSED_OUT, DO (PAUSE_DEPARTURE) },
       { INPUT (LISTED), PAUSED_OUT, DO (ADOPT) },
-      { EVENT (RESUMED, UNPAUSED), RUNNING, DO (DROP_RECORD) },
+      { EVENT (RESUMED, UNPAUSED), RUNNING, RUN },
     },
   },
 };
@@ -158,10 +161,10 @@ static const Trace home_traces[] = {
     {
       { EVENT (STARTED, BOOTED), RUNNING, DO (ADOPT) },
       { EVENT (SUSPENDED, IOERROR), PAUSED, 0 },
-      { EVENT (RESUMED, UNPAUSED), RUNNING, DO (DROP_RECORD) },
+      { EVENT (RESUMED, UNPAUSED), RUNNING, RUN },
       { INPUT (LISTED), RUNNING, DO (ADOPT) },
       { INPUT (POLICY_CHANGED), RUNNING, DO (ADOPT) },
-      { EVENT (STOPPED, SHUTDOWN), ABSENT, DO (FORGET) },
+      { EVENT (STOPPED, SHUTDOWN), ABSENT, END },
       { INPUT (POLICY_CHANGED), ABSENT, 0 },
     },
   },
@@ -171,10 +174,10 @@ static const Trace home_traces[] = {
     {
       { INPUT (LOCAL_RECORD), RUNNING, RECORD },
       { EVENT (SUSPENDED, PAUSED), PAUSED, 0 },
-      { EVENT (STOPPED, SAVED), ABSENT, DO (FORGET) },
+      { EVENT (STOPPED, SAVED), ABSENT, END },
       { EVENT (STARTED, RESTORED), RUNNING, DO (ADOPT) },
       { EVENT (SUSPENDED, RESTORED), PAUSED, 0 },
-      { EVENT (RESUMED, UNPAUSED), RUNNING, DO (DROP_RECORD) },
+      { EVENT (RESUMED, UNPAUSED), RUNNING, RUN },
     },
   },
   {
@@ -184,8 +187,8 @@ static const Trace home_traces[] = {
     {
       { INPUT (LOCAL_RECORD), RUNNING, RECORD },
       { EVENT (SUSPENDED, FROM_SNAPSHOT), PAUSED, 0 },
-      { EVENT (RESUMED, FROM_SNAPSHOT), RUNNING, DO (DROP_RECORD) },
-      { EVENT (STOPPED, FROM_SNAPSHOT), ABSENT, DO (FORGET) },
+      { EVENT (RESUMED, FROM_SNAPSHOT), RUNNING, RUN },
+      { EVENT (STOPPED, FROM_SNAPSHOT), ABSENT, END },
       { EVENT (STARTED, FROM_SNAPSHOT), RUNNING, DO (ADOPT) },
     },
   },
@@ -196,7 +199,7 @@ static const Trace home_traces[] = {
     {
       { EVENT (SHUTDOWN, FINISHED), RUNNING, 0 },
       { INPUT (LOCAL_RECORD), RUNNING, RECORD },
-      { EVENT (RESUMED, UNPAUSED), RUNNING, DO (DROP_RECORD) },
+      { EVENT (RESUMED, UNPAUSED), RUNNING, RUN },
     },
   },
   {
@@ -204,7 +207,7 @@ static const Trace home_traces[] = {
     RUNNING,
     {
       { EVENT (PMSUSPENDED, MEMORY), RUNNING, 0 },
-      { EVENT (STARTED, WAKEUP), RUNNING, DO (DROP_RECORD) },
+      { EVENT (STARTED, WAKEUP), RUNNING, RUN },
     },
   },
   {
@@ -213,8 +216,8 @@ static const Trace home_traces[] = {
     RUNNING,
     {
       { INPUT (LOCAL_RECORD), RUNNING, RECORD },
-      { EVENT (SUSPENDED, MIGRATED), PAUSED_OUT, 0 },
-      { EVENT (STARTED, BOOTED), RUNNING, GO_ON },
+      { EVENT (SUSPENDED, MIGRATED), PAUSED_OUT, DO (PAUSE_DEPARTURE) },
+      { EVENT (STARTED, BOOTED), RUNNING, DO (CANCEL_DEPARTURE) | DO (DROP_RECORD) | DO (ADOPT) },
     },
   },
 };

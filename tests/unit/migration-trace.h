@@ -31,7 +31,9 @@
 #define STAY   (DO (ROLL_BACK) | DO (DROP_RECORD) | DO (ADOPT))
 #define ARRIVE (DO (CONCLUDE_ARRIVAL) | DO (ADOPT))
 #define FAIL   (DO (ABANDON_ARRIVAL) | DO (FORGET))
-#define GO_ON  (DO (DROP_RECORD) | DO (ADOPT))
+#define RUN    (DO (DROP_RECORD) | DO (SETTLE_DEPARTURE))
+#define GO_ON  (RUN | DO (ADOPT))
+#define END    (DO (CANCEL_DEPARTURE) | DO (FORGET))
 
 typedef struct {
   int event; /* -1: input tells */

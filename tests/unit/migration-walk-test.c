@@ -14,7 +14,10 @@
 
 #define SOURCE_ACTIONS                                                                             \
   (DO (KEEP_RECORD) | DO (PUSH_RECORD) | DO (DROP_RECORD) | DO (ROLL_BACK) |                       \
-   DO (CONCLUDE_DEPARTURE))
+   DO (CONCLUDE_DEPARTURE) | DO (SETTLE_DEPARTURE))
+/* also where the guest was here without our knowing, and where it comes back without our having seen
+ * it leave */
+#define DEPARTURE_ACTIONS (DO (PAUSE_DEPARTURE) | DO (CANCEL_DEPARTURE))
 #define DESTINATION_ACTIONS                                                                        \
   (DO (ANNOUNCE) | DO (ARM) | DO (DISARM) | DO (KEEP_REPORT) | DO (LOOK) | ARRIVAL_ENDS)
 
@@ -55,9 +58,18 @@ check_arrival (Walk *walk, MigrationPhase before, guint actions)
 }
 
 static void
-check_departure (MigrationPhase before, MigrationInput input, guint actions)
+check_departure (MigrationPhase before, MigrationPhase after, MigrationInput input, guint actions)
 {
   if (actions & SOURCE_ACTIONS)
+    g_assert_true (migration_phase_is_at_home (before));
+  if (actions & DO (PAUSE_DEPARTURE))
+    g_assert_cmpint (after, ==, MIGRATION_PHASE_PAUSED_OUT);
+  if (actions & DO (SETTLE_DEPARTURE))
+    g_assert_cmpint (after, ==, MIGRATION_PHASE_RUNNING);
+  /* whatever is under way ends with the guest's life here, and once */
+  if (migration_phase_is_at_home (before) && !migration_phase_is_at_home (after))
+    g_assert_true (!(actions & DO (CONCLUDE_DEPARTURE)) != !(actions & DO (CANCEL_DEPARTURE)));
+  if (actions & DO (CANCEL_DEPARTURE))
     g_assert_true (migration_phase_is_at_home (before));
   if (actions & DO (ROLL_BACK)) {
     g_assert_cmpint (before, !=, MIGRATION_PHASE_RUNNING);
@@ -81,20 +93,21 @@ check_step (Walk *walk, MigrationPhase before, MigrationInput input, guint actio
 
   g_assert_cmpint (walk->phase, >=, 0);
   g_assert_cmpint (walk->phase, <, MIGRATION_PHASE_COUNT);
-  g_assert_cmphex (actions & ~(SOURCE_ACTIONS | DESTINATION_ACTIONS | DO (ADOPT) | DO (FORGET)), ==,
-                   0);
+  g_assert_cmphex (actions & ~(SOURCE_ACTIONS | DEPARTURE_ACTIONS | DESTINATION_ACTIONS |
+                               DO (ADOPT) | DO (FORGET)),
+                   ==, 0);
   g_assert_cmpint ((actions & DO (FORGET)) != 0, ==, left);
   if (walk->phase == MIGRATION_PHASE_ABSENT)
     g_assert_cmphex (actions & DO (ADOPT), ==, 0);
   if (before == MIGRATION_PHASE_ABSENT)
-    g_assert_cmphex (actions & ~(DO (ADOPT) | DO (ANNOUNCE)), ==, 0);
+    g_assert_cmphex (actions & ~(DO (ADOPT) | DO (ANNOUNCE) | DO (PAUSE_DEPARTURE)), ==, 0);
   if (input == MIGRATION_INPUT_NONE) {
     g_assert_cmphex (actions, ==, 0);
     g_assert_cmpint (walk->phase, ==, before);
   }
   /* one host is never both ends of one migration */
   g_assert_false ((actions & SOURCE_ACTIONS) && (actions & DESTINATION_ACTIONS));
-  check_departure (before, input, actions);
+  check_departure (before, walk->phase, input, actions);
   check_arrival (walk, before, actions);
 }
 

@@ -6,8 +6,11 @@
 
 #include <string.h>
 
+/* enough for a handshake, under the sanitizers too */
+#define CHECK_MS 1000
+
 /*
- * Listener and session talk to each other: claims, records, and the end. Where one of them must
+ * Listener and session talk to each other: claims, records, checks, and the end. Where one of them must
  * misbehave, see peer-impostor-test and peer-stranger-test.
  */
 
@@ -226,6 +229,77 @@ test_cancel_while_opening (PeerFixture *fixture, gconstpointer data)
   }
 }
 
+/* tests of a check */
+
+static void
+test_check (PeerFixture *fixture, gconstpointer data)
+{
+  g_autoptr (GBytes) record = peer_fixture_make_record (1, 1);
+  HostClockState remote;
+  ClockEstimate estimate;
+
+  fixture->record = g_bytes_ref (record);
+  peer_fixture_open_check (fixture, DOMAIN, TICKET);
+  wait_for (fixture->opened || fixture->open_error != NULL);
+  g_assert_no_error (fixture->open_error);
+  wait_for (peer_session_get_present_estimate (fixture->session, &estimate));
+  /* one host: the truth is zero */
+  g_assert_cmpuint (ABS (estimate.theta_ns), <=, estimate.bound_ns);
+  g_assert_cmpuint (peer_session_get_round_trip_ns (fixture->session), >, 0);
+  peer_session_get_remote_clock (fixture->session, &remote);
+  g_assert_cmpuint (remote.max_error_us, >, 0);
+
+  /* the domain goes on its way, and whoever checks hears nothing of it */
+  g_assert_cmpuint (peer_listener_push_record (fixture->listener, DOMAIN, record), ==, 0);
+  peer_listener_withdraw (fixture->listener, DOMAIN, "rolled-back");
+  peer_listener_release (fixture->listener, DOMAIN);
+  wait_settle ();
+  g_assert_cmpuint (fixture->records, ==, 0);
+  g_assert_null (fixture->withdrawn);
+  g_assert_no_error (fixture->closed);
+
+  peer_session_close (fixture->session);
+  wait_settle ();
+  g_assert_cmpuint (fixture->claims, ==, 0);
+  g_assert_cmpuint (fixture->departures, ==, 0);
+  g_assert_cmpuint (fixture->refusals->len, ==, 0);
+}
+
+static void
+test_check_wrong_ticket (PeerFixture *fixture, gconstpointer data)
+{
+  peer_fixture_open_check (fixture, DOMAIN, OTHER_TICKET);
+  wait_for (fixture->open_error != NULL && fixture->refusals->len > 0);
+  g_assert_error (fixture->open_error, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_NOT_AUTHORIZED);
+  g_assert_true (g_str_has_prefix (fixture->open_error->message,
+                                   "cannot show the ticket of the domain to 127.0.0.1, port "));
+  peer_fixture_assert_one_refusal (fixture, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_NOT_AUTHORIZED);
+}
+
+/* Who checks takes up room for no longer than any stranger, and nobody complains. */
+static void
+test_check_deadline (PeerFixture *fixture, gconstpointer data)
+{
+  g_object_set (fixture->listener, "claim-ms", CHECK_MS, NULL);
+  peer_fixture_open_check (fixture, DOMAIN, TICKET);
+  wait_for (fixture->opened || fixture->open_error != NULL);
+  g_assert_no_error (fixture->open_error);
+  wait_for (fixture->closed != NULL);
+  g_assert_cmpuint (fixture->refusals->len, ==, 0);
+  g_assert_cmpuint (fixture->departures, ==, 0);
+}
+
+/* A claim knows the source's CLOCK_REALTIME by the record alone. */
+static void
+test_claim_has_no_present (PeerFixture *fixture, gconstpointer data)
+{
+  ClockEstimate estimate;
+
+  peer_fixture_claim (fixture);
+  wait_for (is_estimated (fixture, &estimate));
+  g_assert_false (peer_session_get_present_estimate (fixture->session, &estimate));
+}
+
 /* tests of the listener's address */
 
 static void
@@ -291,6 +365,10 @@ main (int argc, char **argv)
   peer_fixture_add_test ("session-closes", test_session_closes);
   peer_fixture_add_test ("close-while-opening", test_close_while_opening);
   peer_fixture_add_test ("cancel-while-opening", test_cancel_while_opening);
+  peer_fixture_add_test ("check", test_check);
+  peer_fixture_add_test ("check-wrong-ticket", test_check_wrong_ticket);
+  peer_fixture_add_test ("check-deadline", test_check_deadline);
+  peer_fixture_add_test ("claim-has-no-present", test_claim_has_no_present);
   peer_fixture_add_test ("bad-addresses", test_bad_addresses);
   peer_fixture_add_test ("port-in-use", test_port_in_use);
   peer_fixture_add_test ("any-address", test_any_address);

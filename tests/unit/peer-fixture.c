@@ -29,11 +29,15 @@ on_settled (gpointer user_data)
 /* the source */
 
 static void
-on_claimed (PeerListener *listener, const char *domain, const char *address, gpointer user_data)
+on_claimed (PeerListener *listener, const char *domain, const char *migration, const char *address,
+            gpointer user_data)
 {
   PeerFixture *fixture = user_data;
 
   g_assert_cmpstr (address, ==, "127.0.0.1");
+  g_assert_cmpstr (migration, ==, MIGRATION);
+  g_assert_true (peer_listener_has_claim (listener, domain, migration));
+  g_assert_false (peer_listener_has_claim (listener, domain, OTHER_MIGRATION));
   fixture->claims++;
   if (fixture->record != NULL)
     g_assert_cmpuint (peer_listener_push_record (listener, domain, fixture->record), ==,
@@ -41,8 +45,9 @@ on_claimed (PeerListener *listener, const char *domain, const char *address, gpo
 }
 
 static void
-on_gone (PeerListener *listener, const char *domain, const char *address, gpointer user_data)
+on_gone (PeerListener *listener, const char *domain, const char *migration, gpointer user_data)
 {
+  g_assert_cmpstr (migration, ==, MIGRATION);
   ((PeerFixture *) user_data)->departures++;
 }
 
@@ -178,6 +183,17 @@ peer_fixture_on_opened (GObject *source, GAsyncResult *result, gpointer user_dat
   g_assert_true (fixture->opened == (fixture->open_error == NULL));
 }
 
+/* Takes @session. */
+static void
+open_session (PeerFixture *fixture, PeerSession *session, GCancellable *cancellable)
+{
+  fixture->session = session;
+  g_signal_connect (fixture->session, "record", G_CALLBACK (on_record), fixture);
+  g_signal_connect (fixture->session, "withdrawn", G_CALLBACK (on_withdrawn), fixture);
+  g_signal_connect (fixture->session, "closed", G_CALLBACK (on_closed), fixture);
+  peer_session_open_async (fixture->session, cancellable, peer_fixture_on_opened, fixture);
+}
+
 void
 peer_fixture_open_session (PeerFixture *fixture, guint16 port, const char *domain,
                            const char *ticket, GCancellable *cancellable)
@@ -188,13 +204,24 @@ peer_fixture_open_session (PeerFixture *fixture, guint16 port, const char *domai
     .pin = fixture->pin,
     .domain = domain,
     .ticket = ticket,
+    .migration = MIGRATION,
   };
 
-  fixture->session = peer_session_new (&announcement, NULL);
-  g_signal_connect (fixture->session, "record", G_CALLBACK (on_record), fixture);
-  g_signal_connect (fixture->session, "withdrawn", G_CALLBACK (on_withdrawn), fixture);
-  g_signal_connect (fixture->session, "closed", G_CALLBACK (on_closed), fixture);
-  peer_session_open_async (fixture->session, cancellable, peer_fixture_on_opened, fixture);
+  open_session (fixture, peer_session_new (&announcement, NULL), cancellable);
+}
+
+void
+peer_fixture_open_check (PeerFixture *fixture, const char *domain, const char *ticket)
+{
+  const PeerAnnouncement announcement = {
+    .address = "127.0.0.1",
+    .port = peer_listener_get_port (fixture->listener),
+    .pin = fixture->pin,
+    .domain = domain,
+    .ticket = ticket,
+  };
+
+  open_session (fixture, peer_session_new_for_check (&announcement, NULL), NULL);
 }
 
 void

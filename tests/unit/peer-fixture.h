@@ -15,10 +15,12 @@
 #include "peer-session.h"
 
 /* the domains that the source knows, and their tickets */
-#define DOMAIN       "6c2c1d3e-7f5a-4b7e-9d0c-0123456789ab"
-#define OTHER_DOMAIN "6c2c1d3e-7f5a-4b7e-9d0c-ba9876543210"
-#define TICKET       "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
-#define OTHER_TICKET "f0112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+#define DOMAIN          "6c2c1d3e-7f5a-4b7e-9d0c-0123456789ab"
+#define OTHER_DOMAIN    "6c2c1d3e-7f5a-4b7e-9d0c-ba9876543210"
+#define TICKET          "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+#define MIGRATION       "6fcb3e6b8f0c4f9a8a0f7c5d2e1b4a39"
+#define OTHER_MIGRATION "6fcb3e6b8f0c4f9a8a0f7c5d2e1b4a30"
+#define OTHER_TICKET    "f0112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
 
 #define SHORT_MS  100
 #define SETTLE_MS 50
@@ -71,6 +73,9 @@ GBytes *peer_fixture_make_record (guint vcpus, guint64 guest_src_ns);
 /* Make a session of the fixture's, and begin to open it. */
 void peer_fixture_open_session (PeerFixture *fixture, guint16 port, const char *domain,
                                 const char *ticket, GCancellable *cancellable);
+
+/* The same with a session that only checks, of the fixture's listener. */
+void peer_fixture_open_check (PeerFixture *fixture, const char *domain, const char *ticket);
 
 /* The callback of opening a session: keeps what came of it in the fixture (the user data). */
 void peer_fixture_on_opened (GObject *source, GAsyncResult *result, gpointer user_data);

@@ -125,9 +125,11 @@ test_old_tls (PeerFixture *fixture, gconstpointer data)
 static void
 test_silent_source (PeerFixture *fixture, gconstpointer data)
 {
-  const PeerAnnouncement nobody = {
-    .address = "127.0.0.1", .pin = fixture->pin, .domain = DOMAIN, .ticket = TICKET
-  };
+  const PeerAnnouncement nobody = { .address = "127.0.0.1",
+                                    .pin = fixture->pin,
+                                    .domain = DOMAIN,
+                                    .ticket = TICKET,
+                                    .migration = MIGRATION };
   PeerAnnouncement announcement = nobody;
   Impostor impostor = { 0 };
   g_autoptr (PeerSession) session = NULL;

@@ -118,14 +118,124 @@ test_second_claim (PeerFixture *fixture, gconstpointer data)
   g_autoptr (GError) error = NULL;
   g_autoptr (GBytes) record = peer_fixture_make_record (1, 1);
 
-  reply = stranger_call (bus, PEER_IFACE, "Claim", g_variant_new ("(ss)", DOMAIN, TICKET), &error);
+  reply = stranger_call (bus, PEER_IFACE, "Claim",
+                         g_variant_new ("(sss)", DOMAIN, TICKET, MIGRATION), &error);
   g_assert_no_error (error);
   again = stranger_call (bus, PEER_IFACE, "Claim",
-                         g_variant_new ("(ss)", OTHER_DOMAIN, OTHER_TICKET), &error);
+                         g_variant_new ("(sss)", OTHER_DOMAIN, OTHER_TICKET, MIGRATION), &error);
   g_assert_null (again);
   g_assert_error (error, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_ALREADY_CLAIMED);
   g_assert_cmpuint (peer_listener_push_record (fixture->listener, OTHER_DOMAIN, record), ==, 0);
   g_assert_cmpuint (peer_listener_push_record (fixture->listener, DOMAIN, record), ==, 1);
+}
+
+/* It becomes part of journals and object paths: it must be of that form to the last digit. */
+static void
+test_bad_migration (PeerFixture *fixture, gconstpointer data)
+{
+  static const char *const bad[] = {
+    "",
+    "6fcb3e6b8f0c4f9a8a0f7c5d2e1b4a3",
+    "6fcb3e6b8f0c4f9a8a0f7c5d2e1b4a399",
+    "6FCB3E6B8F0C4F9A8A0F7C5D2E1B4A39",
+    "6fcb3e6b-8f0c-4f9a-8a0f-7c5d2e1b4a",
+    "6fcb3e6b8f0c4f9a8a0f7c5d2e1b4a3/",
+    "6fcb3e6b8f0c4f9a8a0f7c5d2e1b4a3\n",
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (bad); i++) {
+    g_autoptr (GDBusConnection)
+      bus = stranger_speak_dbus (peer_listener_get_port (fixture->listener));
+    g_autoptr (GVariant) reply = NULL;
+    g_autoptr (GError) error = NULL;
+
+    reply = stranger_call (bus, PEER_IFACE, "Claim",
+                           g_variant_new ("(sss)", DOMAIN, TICKET, bad[i]), &error);
+    g_assert_null (reply);
+    g_assert_error (error, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_BAD_MESSAGE);
+    wait_for (g_dbus_connection_is_closed (bus));
+    g_assert_cmpuint (fixture->refusals->len, ==, i + 1);
+  }
+  g_assert_cmpuint (fixture->claims, ==, 0);
+}
+
+/* Who has no ticket does not even learn that. */
+static void
+test_bad_migration_and_ticket (PeerFixture *fixture, gconstpointer data)
+{
+  g_autoptr (GDBusConnection)
+    bus = stranger_speak_dbus (peer_listener_get_port (fixture->listener));
+  g_autoptr (GVariant) reply = NULL;
+  g_autoptr (GError) error = NULL;
+
+  reply = stranger_call (bus, PEER_IFACE, "Claim",
+                         g_variant_new ("(sss)", DOMAIN, OTHER_TICKET, ""), &error);
+  g_assert_null (reply);
+  g_assert_error (error, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_NOT_AUTHORIZED);
+}
+
+static GVariant *
+stranger_show_ticket (GDBusConnection *bus, const char *method, GError **error)
+{
+  return stranger_call (bus, PEER_IFACE, method,
+                        g_str_equal (method, "Claim")
+                          ? g_variant_new ("(sss)", DOMAIN, TICKET, MIGRATION)
+                          : g_variant_new ("(ss)", DOMAIN, TICKET),
+                        error);
+}
+
+/* Neither can be turned into the other, and a check is no way to records. */
+static void
+test_claim_and_check (PeerFixture *fixture, gconstpointer data)
+{
+  const char *const methods[][2] = { { "Claim", "Check" },
+                                     { "Check", "Claim" },
+                                     { "Check", "Check" } };
+  g_autoptr (GBytes) record = peer_fixture_make_record (1, 1);
+
+  for (gsize i = 0; i < G_N_ELEMENTS (methods); i++) {
+    g_autoptr (GDBusConnection)
+      bus = stranger_speak_dbus (peer_listener_get_port (fixture->listener));
+    gboolean is_claim = g_str_equal (methods[i][0], "Claim");
+    g_autoptr (GVariant) first = NULL;
+    g_autoptr (GVariant) second = NULL;
+    g_autoptr (GVariant) time = NULL;
+    g_autoptr (GError) error = NULL;
+
+    first = stranger_show_ticket (bus, methods[i][0], &error);
+    g_assert_no_error (error);
+    second = stranger_show_ticket (bus, methods[i][1], &error);
+    g_assert_null (second);
+    g_assert_error (error, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_ALREADY_CLAIMED);
+    g_clear_error (&error);
+    time = stranger_call (bus, PEER_IFACE, "Time", NULL, &error);
+    g_assert_no_error (error);
+    g_assert_cmpuint (peer_listener_push_record (fixture->listener, DOMAIN, record), ==, is_claim);
+    g_assert_true (g_dbus_connection_close_sync (bus, NULL, &error));
+    wait_for (fixture->departures == fixture->claims);
+  }
+  g_assert_cmpuint (fixture->claims, ==, 1);
+  g_assert_cmpuint (fixture->refusals->len, ==, 0);
+}
+
+static void
+test_check_without_ticket (PeerFixture *fixture, gconstpointer data)
+{
+  const char *const domains[] = { DOMAIN, "6c2c1d3e-7f5a-4b7e-9d0c-000000000000", "no uuid" };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (domains); i++) {
+    g_autoptr (GDBusConnection)
+      bus = stranger_speak_dbus (peer_listener_get_port (fixture->listener));
+    g_autoptr (GVariant) reply = NULL;
+    g_autoptr (GError) error = NULL;
+
+    reply = stranger_call (bus, PEER_IFACE, "Check",
+                           g_variant_new ("(ss)", domains[i], OTHER_TICKET), &error);
+    g_assert_null (reply);
+    g_assert_error (error, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_NOT_AUTHORIZED);
+    wait_for (g_dbus_connection_is_closed (bus));
+    wait_for (fixture->refusals->len == i + 1);
+  }
 }
 
 static void
@@ -228,7 +338,8 @@ test_flood (PeerFixture *fixture, gconstpointer data)
   g_autoptr (GVariant) reply = NULL;
   g_autoptr (GError) error = NULL;
 
-  reply = stranger_call (bus, PEER_IFACE, "Claim", g_variant_new ("(ss)", DOMAIN, TICKET), &error);
+  reply = stranger_call (bus, PEER_IFACE, "Claim",
+                         g_variant_new ("(sss)", DOMAIN, TICKET, MIGRATION), &error);
   g_assert_no_error (error);
   for (guint i = 0; i < 5000; i++)
     g_dbus_connection_call (bus, NULL, CLOCKFERRY_PEER_PATH, PEER_IFACE, "Time", NULL, NULL,
@@ -283,6 +394,10 @@ main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   peer_fixture_add_test ("second-claim", test_second_claim);
+  peer_fixture_add_test ("bad-migration", test_bad_migration);
+  peer_fixture_add_test ("bad-migration-and-ticket", test_bad_migration_and_ticket);
+  peer_fixture_add_test ("claim-and-check", test_claim_and_check);
+  peer_fixture_add_test ("check-without-ticket", test_check_without_ticket);
   peer_fixture_add_test ("time-before-claim", test_time_before_claim);
   peer_fixture_add_test ("standard-interfaces", test_standard_interfaces);
   peer_fixture_add_test ("garbage", test_garbage);

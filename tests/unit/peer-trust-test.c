@@ -17,8 +17,9 @@
  * plain GIO.
  */
 
-#define DOMAIN "6c2c1d3e-7f5a-4b7e-9d0c-0123456789ab"
-#define TICKET "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+#define DOMAIN    "6c2c1d3e-7f5a-4b7e-9d0c-0123456789ab"
+#define TICKET    "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+#define MIGRATION "6fcb3e6b8f0c4f9a8a0f7c5d2e1b4a39"
 
 typedef struct {
   char *folder;
@@ -94,7 +95,8 @@ look_up_ticket (const char *domain, gpointer user_data)
 }
 
 static void
-on_claimed (PeerListener *listener, const char *domain, const char *address, gpointer user_data)
+on_claimed (PeerListener *listener, const char *domain, const char *migration, const char *address,
+            gpointer user_data)
 {
   ((Fixture *) user_data)->claims++;
 }
@@ -153,6 +155,7 @@ fixture_claim (Fixture *fixture, GTlsCertificate *pinned, PeerAuthority *authori
     .pin = pin,
     .domain = DOMAIN,
     .ticket = TICKET,
+    .migration = MIGRATION,
   };
   g_autoptr (PeerSession) session = peer_session_new (&announcement, authority);
 
@@ -203,6 +206,29 @@ test_intermediate (Fixture *fixture, gconstpointer data)
   fixture_claim (fixture, host, trust);
   g_assert_no_error (fixture->open_error);
   g_assert_cmpuint (fixture->claims, ==, 1);
+}
+
+/* AllowedPeers= was changed: who was let in is not any more, at both ends. */
+static void
+test_other_peers (Fixture *fixture, gconstpointer data)
+{
+  const char *const others[] = { "kvm3.a.org", NULL };
+  g_autoptr (PeerAuthority) source = fixture_trust (fixture, fixture->source, "KVM2.a.org");
+  g_autoptr (PeerAuthority) dest = fixture_trust (fixture, fixture->dest, NULL);
+
+  fixture_listen (fixture, fixture->source, source);
+  peer_authority_set_allowed_peers (dest, others);
+  fixture_claim (fixture, fixture->source, dest);
+  fixture_assert_not_sent (fixture, CLOCKFERRY_ERROR_NOT_AUTHORIZED, "CN=kvm1 is refused");
+  WAIT_UNTIL (fixture->refusals->len > 0);
+
+  g_clear_error (&fixture->open_error);
+  g_ptr_array_set_size (fixture->refusals, 0);
+  peer_authority_set_allowed_peers (dest, NULL);
+  peer_authority_set_allowed_peers (source, others);
+  fixture_claim (fixture, fixture->source, dest);
+  g_assert_nonnull (fixture->open_error);
+  fixture_assert_refused (fixture, "CN=kvm2 is refused");
 }
 
 /* tests of the destination's judgement; the source knows of no authority */
@@ -322,8 +348,8 @@ stranger_claim (GIOStream *stream)
 
   g_assert_nonnull (bus);
   g_dbus_connection_call (bus, NULL, CLOCKFERRY_PEER_PATH, "org.clockferry1.Peer", "Claim",
-                          g_variant_new ("(ss)", DOMAIN, TICKET), NULL, G_DBUS_CALL_FLAGS_NONE, -1,
-                          NULL, on_result, &result);
+                          g_variant_new ("(sss)", DOMAIN, TICKET, MIGRATION), NULL,
+                          G_DBUS_CALL_FLAGS_NONE, -1, NULL, on_result, &result);
   WAIT_UNTIL (result != NULL);
   reply = g_dbus_connection_call_finish (bus, result, NULL);
   return reply != NULL;
@@ -375,6 +401,7 @@ main (int argc, char **argv)
   g_test_add ("/peer-trust/" name, Fixture, NULL, fixture_set_up, function, fixture_tear_down)
   add ("same-authority", test_same_authority);
   add ("intermediate", test_intermediate);
+  add ("other-peers", test_other_peers);
   add ("wrong-pin", test_wrong_pin);
   add_strangers ("bad-source", bad_sources, G_N_ELEMENTS (bad_sources), test_bad_source);
   add ("no-certificate", test_no_certificate);

@@ -205,12 +205,21 @@ typedef struct {
   const char *name;
   const char *text;
   guint line;
-  const char *said[3]; /* in the message, up to three */
+  const char *said[2]; /* in the message, up to two */
 } Refusal;
 
 static const Refusal refusals[] = {
-  { "unknown-key", "[clockferry]\nPort=1\nProt=2\n", 3, { "no setting Prot" } },
-  { "key-of-other-case", "[clockferry]\nport=1\n", 2, { "no setting port" } },
+  { "unknown-key", "[clockferry]\nPort=1\nVerbose=2\n", 3, { "no setting Verbose" } },
+  { "misspelt",
+    "[clockferry]\nMaxAdvanceSecs=2\n",
+    2,
+    { "no setting MaxAdvanceSecs; did you mean MaxAdvanceSec?" } },
+  { "letters-swapped", "[clockferry]\nProt=2\n", 2, { "no setting Prot; did you mean Port?" } },
+  { "letters-left-out",
+    "[clockferry]\nAllowPeers=a\n",
+    2,
+    { "no setting AllowPeers; did you mean AllowedPeers?" } },
+  { "key-of-other-case", "[clockferry]\nport=1\n", 2, { "no setting port; did you mean Port?" } },
   { "localised-key", "[clockferry]\nPort[de]=1\n", 2, { "Port[de]" } },
   { "unknown-section", "# one\n\n[Clockferry]\nPort=1\n", 3, { "[Clockferry]", "[clockferry]" } },
   { "second-section", "[clockferry]\nPort=1\n[other]\n", 3, { "[other]" } },
@@ -234,6 +243,17 @@ static const Refusal refusals[] = {
   { "peers-none", "[clockferry]\nAllowedPeers= , \n", 2, { "host names" } },
   { "peers-class", "[clockferry]\nAllowedPeers=kvm[12]\n", 2, { "kvm[12]", "host names" } },
   { "prefix-of-a-key", "[clockferry]\nPorts=1\nPort=0\n", 2, { "no setting Ports" } },
+  /* the first of two as well, though it would not be in force */
+  { "overridden", "[clockferry]\nPort=x\nPort=1\n", 2, { "Port=x" } },
+  { "later-section", "[clockferry]\nPort=1\n[clockferry]\n Port = y\n", 4, { "Port=y" } },
+  /* what looks like the line in question, before it */
+  { "commented-out", "[clockferry]\n#Port=x\n # Port=x\nMode=apply\nPort=x\n", 5, { "Port=x" } },
+  { "dos-lines", "[clockferry]\r\nPort=1\r\nPort=x\r\n", 3, { "Port=x: must" } },
+  { "no-section", "# a\nPort=1\n", 2, { "Port=1", "[clockferry]" } },
+  { "no-equals", "[clockferry]\nPort\n", 2, { "\"Port\"", "KEY=VALUE" } },
+  { "no-key", "[clockferry]\n = 1\n", 2, { "KEY=VALUE" } },
+  { "open-section", "\n[clockferry\n", 2, { "\"[clockferry\"", "]" } },
+  { "not-utf-8", "[clockferry]\nAddress=kvm\xff\n", 2, { "UTF-8" } },
 };
 
 static void
@@ -263,13 +283,13 @@ test_together (void)
     const char *text;
     const char *said; /* NULL: that is all that is needed */
   } texts[] = {
-    { "CertificateAuthority=/a\n", "CertificateAuthority= needs Certificate= too" },
+    { "CertificateAuthority=/a\n", "x.conf:2: CertificateAuthority= needs Certificate= too" },
     { "CertificateAuthority=/a\nCertificate=/c\n", "needs PrivateKey= too" },
     { "CertificateAuthority=/a\nPrivateKey=/k\n", "needs Certificate= too" },
     { "CertificateAuthority=/a\nAllowedPeers=b\n", "CertificateAuthority= needs Certificate= too" },
     { "Certificate=/c\nPrivateKey=/k\n", "Certificate= needs CertificateAuthority= too" },
     { "PrivateKey=/k\n", "PrivateKey= needs CertificateAuthority= too" },
-    { "AllowedPeers=b\n", "AllowedPeers= needs CertificateAuthority= too" },
+    { "Mode=apply\nAllowedPeers=b\n", "x.conf:3: AllowedPeers= needs CertificateAuthority= too" },
     { "CertificateAuthority=/a\nCertificate=/c\nPrivateKey=/k\n", NULL },
   };
 
@@ -292,23 +312,204 @@ test_together (void)
   }
 }
 
-/* GKeyFile has its own words for text that is no key file, but our code and the file's name. */
 static void
-test_not_a_key_file (void)
+test_not_text (void)
 {
-  const char *const texts[] = { "Port=1\n", "[clockferry]\nPort\n", "[clockferry\n" };
+  g_autoptr (TempFolder) folder = temp_folder_make ();
+  g_autofree char *path = g_build_filename (folder, MAIN_FILE, NULL);
+  const char bytes[] = "[clockferry]\nPort=1\n\0Port=x\n";
+  g_autoptr (GError) error = NULL;
 
-  for (gsize i = 0; i < G_N_ELEMENTS (texts); i++) {
-    g_autoptr (TempFolder) folder = temp_folder_make ();
-    g_autoptr (GError) error = NULL;
-    g_autoptr (Settings) settings = NULL;
+  g_assert_true (g_file_set_contents (path, bytes, sizeof bytes - 1, &error));
+  g_assert_null (load (folder, &error));
+  g_assert_error (error, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_INVALID_SETTING);
+  g_assert_true (g_str_has_prefix (error->message, path));
+}
 
-    write_file (folder, MAIN_FILE, texts[i]);
-    settings = load (folder, &error);
-    g_assert_null (settings);
-    g_assert_error (error, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_INVALID_SETTING);
-    g_assert_true (g_str_has_prefix (error->message, folder));
+/* where a value is from */
+
+/* @origin: "FILE:LINE=VALUE", several with spaces between; "" by default. */
+static void
+assert_origin (const Settings *settings, const char *folder, const char *key, const char *text,
+               const char *origin)
+{
+  g_autoptr (GPtrArray) places = settings_list_assignments (settings, key);
+  g_autofree char *settings_text = settings_get_text (settings, key);
+  g_autoptr (GString) found = g_string_new (NULL);
+
+  for (guint i = 0; i < places->len; i++) {
+    const SettingsAssignment *place = g_ptr_array_index (places, i);
+
+    g_assert_cmpstr (place->key, ==, key);
+    g_assert_true (g_str_has_prefix (place->path, folder));
+    g_string_append_printf (found, "%s%s:%u=%s", i > 0 ? " " : "",
+                            place->path + strlen (folder) + 1, place->line, place->value);
   }
+  g_assert_cmpstr (settings_text, ==, text);
+  g_assert_cmpstr (found->str, ==, origin);
+}
+
+static void
+test_origin_default (void)
+{
+  g_autoptr (TempFolder) folder = temp_folder_make ();
+  g_autoptr (Settings) settings = load_text (folder, "[clockferry]\n#Port=1\n");
+  const char *const defaults[][2] = {
+    { "Address", NULL },
+    { "ListenAddress", NULL },
+    { "Port", "16520" },
+    { "HostClock", "auto" },
+    { "Mode", "apply" },
+    { "MaxAdvanceSec", "300" },
+    { "CertificateAuthority", NULL },
+    { "Certificate", NULL },
+    { "PrivateKey", NULL },
+    { "AllowedPeers", NULL },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (defaults); i++) {
+    g_assert_cmpstr (settings_nth_key (i), ==, defaults[i][0]);
+    assert_origin (settings, folder, defaults[i][0], defaults[i][1], "");
+  }
+  g_assert_null (settings_nth_key (G_N_ELEMENTS (defaults)));
+}
+
+/* Every key has a line of its own, with comments and empty lines between. */
+static void
+test_origin_lines (void)
+{
+  g_autoptr (TempFolder) folder = temp_folder_make ();
+  g_autoptr (Settings) settings = load_text (folder, "# Address=commented\n"
+                                                     "[clockferry]\n"
+                                                     "Address=a\n"
+                                                     "\n"
+                                                     "ListenAddress=::1\n"
+                                                     "Port=7\n"
+                                                     "  HostClock = trust\n"
+                                                     "Mode=observe\n"
+                                                     "#Mode=apply\n"
+                                                     "MaxAdvanceSec=60\n"
+                                                     "[clockferry]\n"
+                                                     "CertificateAuthority=/a\n"
+                                                     "Certificate=/c\n"
+                                                     "PrivateKey=/k\n"
+                                                     "AllowedPeers=x,y  z\n");
+
+  assert_origin (settings, folder, "Address", "a", MAIN_FILE ":3=a");
+  assert_origin (settings, folder, "ListenAddress", "::1", MAIN_FILE ":5=::1");
+  assert_origin (settings, folder, "Port", "7", MAIN_FILE ":6=7");
+  assert_origin (settings, folder, "HostClock", "trust", MAIN_FILE ":7=trust");
+  assert_origin (settings, folder, "Mode", "observe", MAIN_FILE ":8=observe");
+  assert_origin (settings, folder, "MaxAdvanceSec", "60", MAIN_FILE ":10=60");
+  assert_origin (settings, folder, "CertificateAuthority", "/a", MAIN_FILE ":12=/a");
+  assert_origin (settings, folder, "Certificate", "/c", MAIN_FILE ":13=/c");
+  assert_origin (settings, folder, "PrivateKey", "/k", MAIN_FILE ":14=/k");
+  assert_origin (settings, folder, "AllowedPeers", "x y z", MAIN_FILE ":15=x,y  z");
+}
+
+static void
+test_origin_drop_ins (void)
+{
+  g_autoptr (TempFolder) folder = temp_folder_make ();
+  g_autoptr (GError) error = NULL;
+  g_autoptr (Settings) settings = NULL;
+
+  write_file (folder, MAIN_FILE, "[clockferry]\nPort=1\nPort=2\nMode=observe\n");
+  write_file (folder, MAIN_FILE ".d/9.conf", "[clockferry]\n\nPort=9\n");
+  write_file (folder, MAIN_FILE ".d/10.conf", "[clockferry]\nPort=10\nHostClock=trust\n");
+  settings = load (folder, &error);
+  g_assert_no_error (error);
+  assert_origin (settings, folder, "Port", "9",
+                 MAIN_FILE ":2=1 " MAIN_FILE ":3=2 " MAIN_FILE ".d/10.conf:2=10 " MAIN_FILE
+                           ".d/9.conf:3=9");
+  assert_origin (settings, folder, "Mode", "observe", MAIN_FILE ":4=observe");
+  assert_origin (settings, folder, "HostClock", "trust", MAIN_FILE ".d/10.conf:3=trust");
+}
+
+/* reading them anew */
+
+#define AUTHORITY "CertificateAuthority=/a\nCertificate=/c\nPrivateKey=/k\n"
+
+static void
+test_reload (void)
+{
+  const char *const every_key[] = { "Address",      "ListenAddress",
+                                    "Port",         "CertificateAuthority",
+                                    "Certificate",  "PrivateKey",
+                                    "AllowedPeers", NULL };
+  const char *const only_port[] = { "Port", NULL };
+  const char *const peers[] = { "c", NULL };
+  const char *const no_peers[] = { "b", NULL };
+  const struct {
+    const char *before;
+    const char *after;
+    const char *const *waiting; /* NULL: none */
+    SettingsMode mode;
+    guint max_advance_s;
+    guint16 port;
+    const char *const *allowed_peers;
+  } cases[] = {
+    { "", "Mode=observe\nHostClock=trust\nMaxAdvanceSec=7\n", NULL, SETTINGS_MODE_OBSERVE, 7, 16520,
+      NULL },
+    /* what is said no more is by default again */
+    { "Mode=observe\nMaxAdvanceSec=7\n", "HostClock=trust\n", NULL, SETTINGS_MODE_APPLY, 300, 16520,
+      NULL },
+    /* the same in other words */
+    { "Port=16520\n" AUTHORITY "AllowedPeers=b\n",
+      "HostClock=trust\n" AUTHORITY "AllowedPeers= b,\n", NULL, SETTINGS_MODE_APPLY, 300, 16520,
+      no_peers },
+    { "Port=7\n", "Port=8\nMode=observe\nHostClock=trust\n", only_port, SETTINGS_MODE_OBSERVE, 300,
+      7, NULL },
+    { AUTHORITY "AllowedPeers=b\n", AUTHORITY "AllowedPeers=c\nHostClock=trust\n", NULL,
+      SETTINGS_MODE_APPLY, 300, 16520, peers },
+    { AUTHORITY "AllowedPeers=b\n", AUTHORITY "HostClock=trust\n", NULL, SETTINGS_MODE_APPLY, 300,
+      16520, NULL },
+    /* under another authority the peers would be others */
+    { AUTHORITY "AllowedPeers=b\n", "Address=x\nListenAddress=::1\nPort=1\nHostClock=trust\n",
+      every_key, SETTINGS_MODE_APPLY, 300, 16520, no_peers },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++) {
+    const char *const nothing[] = { NULL };
+    g_autoptr (TempFolder) folder = temp_folder_make ();
+    g_autofree char *before = g_strconcat ("[clockferry]\n", cases[i].before, NULL);
+    g_autofree char *after = g_strconcat ("[clockferry]\n", cases[i].after, NULL);
+    g_autoptr (Settings) settings = load_text (folder, before);
+
+    write_file (folder, MAIN_FILE, after);
+    /* what waits goes on waiting */
+    for (guint round = 0; round < 2; round++) {
+      g_autoptr (GError) error = NULL;
+      g_auto (GStrv) waiting = settings_reload (settings, &error);
+
+      g_assert_no_error (error);
+      g_assert_cmpstrv (waiting, cases[i].waiting != NULL ? cases[i].waiting : nothing);
+      g_assert_cmpint (settings->mode, ==, cases[i].mode);
+      g_assert_cmpint (settings->host_clock, ==, HOST_CLOCK_TRUST);
+      g_assert_cmpuint (settings->max_advance_s, ==, cases[i].max_advance_s);
+      g_assert_cmpuint (settings->port, ==, cases[i].port);
+      if (cases[i].allowed_peers == NULL)
+        g_assert_null (settings->allowed_peers);
+      else
+        g_assert_cmpstrv (settings->allowed_peers, cases[i].allowed_peers);
+    }
+  }
+}
+
+static void
+test_reload_bad (void)
+{
+  g_autoptr (TempFolder) folder = temp_folder_make ();
+  g_autoptr (Settings) settings = load_text (folder, "[clockferry]\nMode=observe\nPort=7\n");
+  g_autoptr (GError) error = NULL;
+
+  write_file (folder, MAIN_FILE, "[clockferry]\nMode=apply\nHostClock=trust\nPort=x\n");
+  g_assert_null (settings_reload (settings, &error));
+  g_assert_error (error, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_INVALID_SETTING);
+  g_assert_nonnull (strstr (error->message, MAIN_FILE ":4: Port=x"));
+  g_assert_cmpint (settings->mode, ==, SETTINGS_MODE_OBSERVE);
+  g_assert_cmpint (settings->host_clock, ==, HOST_CLOCK_AUTO);
+  g_assert_cmpuint (settings->port, ==, 7);
 }
 
 int
@@ -325,7 +526,12 @@ main (int argc, char **argv)
   g_test_add_func ("/settings/drop-in/named", test_drop_in_named);
   g_test_add_func ("/settings/unreadable", test_unreadable);
   g_test_add_func ("/settings/together", test_together);
-  g_test_add_func ("/settings/not-a-key-file", test_not_a_key_file);
+  g_test_add_func ("/settings/not-text", test_not_text);
+  g_test_add_func ("/settings/origin/default", test_origin_default);
+  g_test_add_func ("/settings/origin/lines", test_origin_lines);
+  g_test_add_func ("/settings/origin/drop-ins", test_origin_drop_ins);
+  g_test_add_func ("/settings/reload", test_reload);
+  g_test_add_func ("/settings/reload-bad", test_reload_bad);
   for (gsize i = 0; i < G_N_ELEMENTS (refusals); i++) {
     g_autofree char *path = g_strconcat ("/settings/refused/", refusals[i].name, NULL);
 

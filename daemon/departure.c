@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "departure.h"
+
+#include "event-log.h"
+#include "migration-id.h"
+
+typedef enum {
+  PAUSE_NONE,
+  PAUSE_UNSAID, /* the guest is paused, and the journal waits for a claim */
+  PAUSE_SAID,
+} PauseState;
+
+struct Departure {
+  const HostContext *host;
+  char *uuid;
+  char *name; /* NULL until libvirt told */
+  const DepartureCallbacks *callbacks;
+  gpointer user_data;
+  guint pause_ms;
+  guint grace_ms;
+
+  char *id;              /* NULL: the journal has nothing of it yet */
+  char *peer;            /* the address that claimed it, or NULL */
+  gboolean is_abandoned; /* by that peer, as far as is known */
+  PauseState pause;
+  guint pause_id; /* until a pause is said without a claim */
+  guint grace_id; /* until a peer that went away is_abandoned it */
+};
+
+/* what the journal is told */
+
+static const char *
+get_label (const Departure *departure)
+{
+  return departure->name != NULL ? departure->name : departure->uuid;
+}
+
+static EventEntry *
+new_entry (Departure *departure, EventKind kind)
+{
+  EventEntry *entry = event_entry_new (kind, departure->uuid, departure->name);
+
+  if (departure->id == NULL)
+    departure->id = migration_id_make ();
+  event_entry_add (entry, "CLOCKFERRY_MIGRATION", departure->id);
+  event_entry_add (entry, "CLOCKFERRY_PEER", departure->peer);
+  event_entry_set_observer (entry, &departure->host->migration_observer);
+  return entry;
+}
+
+static void
+say_paused (Departure *departure)
+{
+  static const struct {
+    const char *name;
+    const char *clause;
+  } records[] = {
+    [DEPARTURE_RECORD_NO_HELPER] = { "no-helper", "there is no helper in its QEMU" },
+    [DEPARTURE_RECORD_NONE] = { "none", "its helper has given no clock record yet" },
+    [DEPARTURE_RECORD_UNCLAIMED] = { "unclaimed", "its clock record waits for a claim" },
+    [DEPARTURE_RECORD_SENT] = { "sent", "its clock record was sent" },
+  };
+  DepartureRecord record = departure->callbacks->get_record (departure->user_data);
+  EventEntry *entry = new_entry (departure, EVENT_DEPARTURE_PAUSED);
+
+  G_STATIC_ASSERT (G_N_ELEMENTS (records) == DEPARTURE_RECORD_COUNT);
+  g_clear_handle_id (&departure->pause_id, g_source_remove);
+  departure->pause = PAUSE_SAID;
+  event_entry_add (entry, "CLOCKFERRY_RECORD", records[record].name);
+  event_entry_log (entry, "%s is paused for its migration: %s", get_label (departure),
+                   records[record].clause);
+}
+
+/* The last entry of what is under way. */
+static EventEntry *
+end (Departure *departure, EventKind kind)
+{
+  EventEntry *entry;
+
+  if (departure->pause == PAUSE_UNSAID)
+    say_paused (departure);
+  entry = new_entry (departure, kind);
+  departure_forget (departure);
+  return entry;
+}
+
+/* NULL: its record went ahead. */
+static const char *
+describe_problem (DepartureRecord record)
+{
+  switch (record) {
+  case DEPARTURE_RECORD_NO_HELPER:
+    return "no helper in its QEMU here, so there was no record";
+  case DEPARTURE_RECORD_NONE:
+    return "the helper in its QEMU gave no record";
+  case DEPARTURE_RECORD_UNCLAIMED:
+    return "no daemon of the destination claimed its record";
+  case DEPARTURE_RECORD_SENT:
+  case DEPARTURE_RECORD_COUNT:
+    break;
+  }
+  return NULL;
+}
+
+/* time */
+
+static gboolean
+on_pause_unclaimed (gpointer user_data)
+{
+  Departure *departure = user_data;
+
+  departure->pause_id = 0;
+  say_paused (departure);
+  return G_SOURCE_REMOVE;
+}
+
+static gboolean
+on_grace_over (gpointer user_data)
+{
+  Departure *departure = user_data;
+
+  departure->grace_id = 0;
+  departure->is_abandoned = TRUE;
+  departure->callbacks->claim_lost (departure->user_data);
+  return G_SOURCE_REMOVE;
+}
+
+/* public functions */
+
+Departure *
+departure_new (const HostContext *host, const char *uuid, const DepartureCallbacks *callbacks,
+               gpointer user_data)
+{
+  Departure *departure = g_new0 (Departure, 1);
+
+  departure->host = host;
+  departure->uuid = g_strdup (uuid);
+  departure->callbacks = callbacks;
+  departure->user_data = user_data;
+  departure_set_patience (departure, DEPARTURE_PAUSE_MS, DEPARTURE_GRACE_MS);
+  return departure;
+}
+
+void
+departure_set_patience (Departure *departure, guint pause_ms, guint grace_ms)
+{
+  departure->pause_ms = pause_ms;
+  departure->grace_ms = grace_ms;
+}
+
+void
+departure_free (Departure *departure)
+{
+  departure_forget (departure);
+  g_free (departure->name);
+  g_free (departure->uuid);
+  g_free (departure);
+}
+
+void
+departure_forget (Departure *departure)
+{
+  g_clear_pointer (&departure->id, g_free);
+  g_clear_pointer (&departure->peer, g_free);
+  g_clear_handle_id (&departure->pause_id, g_source_remove);
+  g_clear_handle_id (&departure->grace_id, g_source_remove);
+  departure->is_abandoned = FALSE;
+  departure->pause = PAUSE_NONE;
+}
+
+void
+departure_set_name (Departure *departure, const char *name)
+{
+  g_free (departure->name);
+  departure->name = g_strdup (name);
+}
+
+void
+departure_claim (Departure *departure, const char *id, const char *address)
+{
+  if (departure->id != NULL && !g_str_equal (departure->id, id)) {
+    g_autofree char *reason =
+      g_strdup_printf ("the daemon at %s claimed it for another migration", address);
+
+    departure_cancel (departure, reason);
+  }
+  if (departure->id == NULL)
+    departure->id = g_strdup (id);
+  g_free (departure->peer);
+  departure->peer = g_strdup (address);
+  departure->is_abandoned = FALSE;
+  g_clear_handle_id (&departure->grace_id, g_source_remove);
+  event_entry_log (new_entry (departure, EVENT_DEPARTURE_CLAIMED),
+                   "the daemon at %s claimed the clock record of %s", address,
+                   get_label (departure));
+}
+
+void
+departure_lose_claim (Departure *departure, const char *id)
+{
+  if (g_strcmp0 (departure->id, id) != 0 ||
+      peer_listener_has_claim (departure->host->listener, departure->uuid, id))
+    return;
+  g_clear_handle_id (&departure->grace_id, g_source_remove);
+  departure->grace_id = g_timeout_add (departure->grace_ms, on_grace_over, departure);
+}
+
+void
+departure_pause (Departure *departure)
+{
+  if (departure->pause == PAUSE_SAID)
+    return;
+  departure->pause = PAUSE_UNSAID;
+  if (departure->peer != NULL)
+    say_paused (departure);
+  else if (departure->pause_id == 0)
+    departure->pause_id = g_timeout_add (departure->pause_ms, on_pause_unclaimed, departure);
+}
+
+void
+departure_settle (Departure *departure)
+{
+  departure->pause = PAUSE_NONE;
+  g_clear_handle_id (&departure->pause_id, g_source_remove);
+  if (departure->peer == NULL)
+    departure_cancel (departure, "it runs again, and no daemon of a destination has claimed it");
+  else if (departure->is_abandoned)
+    departure_cancel (departure, "the daemon of its destination went away, and it runs on here");
+}
+
+void
+departure_conclude (Departure *departure)
+{
+  const char *problem = describe_problem (departure->callbacks->get_record (departure->user_data));
+  EventEntry *entry =
+    end (departure, problem == NULL ? EVENT_DEPARTURE_DONE : EVENT_DEPARTURE_UNCLAIMED);
+
+  event_entry_add (entry, "CLOCKFERRY_REASON", problem);
+  if (problem == NULL)
+    event_entry_log (entry, "%s left, and its clock record went ahead", get_label (departure));
+  else
+    event_entry_log (entry, "%s left without its clocks: %s", get_label (departure), problem);
+}
+
+void
+departure_roll_back (Departure *departure)
+{
+  event_entry_log (end (departure, EVENT_DEPARTURE_ROLLED_BACK),
+                   "%s stays: its migration was rolled back, and its record is void",
+                   get_label (departure));
+}
+
+void
+departure_cancel (Departure *departure, const char *reason)
+{
+  EventEntry *entry;
+
+  if (departure->id == NULL && departure->pause == PAUSE_NONE)
+    return;
+  entry = end (departure, EVENT_DEPARTURE_CANCELLED);
+  event_entry_add (entry, "CLOCKFERRY_REASON", reason);
+  event_entry_log (entry, "the migration of %s came to nothing: %s", get_label (departure), reason);
+}
