@@ -104,7 +104,7 @@ main (int argc, char **argv)
       NULL },
     { NULL },
   };
-  g_autoptr (GOptionContext) context = g_option_context_new (_ ("- hand over guests' clocks"));
+  g_autoptr (GOptionContext) context = NULL;
   g_autoptr (GMainLoop) loop = g_main_loop_new (NULL, FALSE);
   g_autoptr (GError) error = NULL;
   Run run = { .loop = loop, .exit_status = EXIT_SUCCESS };
@@ -113,6 +113,7 @@ main (int argc, char **argv)
   bindtextdomain (CLOCKFERRY_TEXT_DOMAIN, CLOCKFERRY_LOCALE_DIR);
   bind_textdomain_codeset (CLOCKFERRY_TEXT_DOMAIN, "UTF-8");
   textdomain (CLOCKFERRY_TEXT_DOMAIN);
+  context = g_option_context_new (_ ("- hand over guests' clocks"));
   g_option_context_add_main_entries (context, entries, CLOCKFERRY_TEXT_DOMAIN);
   if (!g_option_context_parse (context, &argc, &argv, &error) || argc > 1) {
     fprintf (stderr, _ ("clockferryd: %s; see clockferryd --help\n"),
@@ -124,6 +125,8 @@ main (int argc, char **argv)
     return EXIT_SUCCESS;
   }
 
+  /* the journal's entries are an interface: no decimal comma, and no translated reason of a library */
+  setlocale (LC_ALL, "C.UTF-8");
   log_writer_install ();
   if (!run_daemon (config_path != NULL ? config_path : CLOCKFERRY_CONFIG_FILE,
                    state_dir != NULL ? state_dir : CLOCKFERRY_STATE_DIR, &run, &error)) {

@@ -19,6 +19,8 @@ main (int argc, char **argv)
   int status;
 
   setlocale (LC_ALL, "");
+  /* figures as the journal and JSON have them: a decimal point */
+  setlocale (LC_NUMERIC, "C");
   bindtextdomain (CLOCKFERRY_TEXT_DOMAIN, CLOCKFERRY_LOCALE_DIR);
   bind_textdomain_codeset (CLOCKFERRY_TEXT_DOMAIN, "UTF-8");
   textdomain (CLOCKFERRY_TEXT_DOMAIN);
