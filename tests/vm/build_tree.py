@@ -9,6 +9,7 @@ TESTS_DIR = pathlib.Path(__file__).resolve().parent
 REPOSITORY_DIR = TESTS_DIR.parent.parent
 BUILD_DIR = REPOSITORY_DIR / "build" / "vm"
 STAGING_DIR = REPOSITORY_DIR / "build" / "stage"
+PACKAGES_DIR = REPOSITORY_DIR / "build" / "packages"
 FAILURES_DIR = BUILD_DIR / "failures"
 
 CFLAGS = ["-std=gnu11", "-O2", "-g", "-Wall", "-Wextra", "-Werror"]

@@ -22,6 +22,9 @@ from daemon_journal import DaemonJournal  # noqa: E402
 
 def pytest_addoption(parser):
     parser.addoption("--full", action="store_true", help="also the tests that take too long for every day")
+    parser.addoption("--deploy", metavar="FOLDER", default=build_tree.PACKAGES_DIR, type=pathlib.Path,
+                     help="what to put into the hosts: a folder of packages, by default the one that scripts/package fills, "
+                          "or a staging tree made by `DESTDIR=… meson install`")
 
 
 def pytest_configure(config):
@@ -46,26 +49,23 @@ def pytest_sessionstart(session):
 @pytest.fixture(scope="session")
 def hosts():
     """Both hosts: the ones that `hosts up` left running, else a pair that lives as long as this test run."""
-    pair = host_pair.HostPair()
-    was_up = pair.are_up()
-    if was_up:
-        pair.wait_until_ready()
-    else:
-        pair.boot()
-    with pair.hold():
+    with host_pair.borrow() as pair:
         yield pair
-    if was_up:
-        pair.disconnect()
-    else:
-        pair.stop()
 
 
 @pytest.fixture(scope="session")
-def deployed_hosts(hosts):
-    """The hosts with clockferry as it was staged last, by `DESTDIR=$PWD/build/stage meson install`."""
-    if not build_tree.STAGING_DIR.is_dir():
-        pytest.fail(f"{build_tree.STAGING_DIR} is missing: DESTDIR={build_tree.STAGING_DIR} meson install -C <build folder>")
-    deployment.deploy(hosts, build_tree.STAGING_DIR)
+def deployed_folder(pytestconfig):
+    """What is put into the hosts."""
+    folder = pytestconfig.getoption("--deploy")
+    if not folder.is_dir():
+        pytest.fail(f"{folder} is missing: `scripts/package` makes packages to put into the hosts")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def deployed_hosts(hosts, deployed_folder):
+    """The hosts with clockferry."""
+    deployment.deploy(hosts, deployed_folder)
     return hosts
 
 

@@ -1,15 +1,20 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Put clockferry, as `meson install` staged it, into the running hosts; and take it out of service for the control."""
+"""Put clockferry into the running hosts, as packages or as `meson install` staged it; and take it out of service for the control."""
 
 import contextlib
 
 import host_pair
+import package_files
 
 _DAEMON_UNIT = "clockferryd.service"
 _SETTINGS_PATH = "/etc/clockferry/clockferry.conf.d/90-test.conf"
 _HOOK_PATH = "/etc/libvirt/hooks/qemu.d/50-clockferry"
+_INCOMING_DIR = "/var/cache/clockferry-test"
 
-# What a package's scripts would do. A reload makes libvirtd see a hook where there was none before.
+# dpkg reads what is installed on a whole machine, and its scripts start a dozen programs.
+DPKG_TIMEOUT_S = 300
+
+# What a package's scripts do. A reload makes libvirtd see a hook where there was none before.
 _ACTIVATE_SCRIPT = f"""\
 set -e
 systemd-sysusers
@@ -25,13 +30,39 @@ fi
 """
 
 
-def deploy(hosts, staging_dir):
-    """Copy a staging tree (DESTDIR) into both hosts and put it to work there."""
+def deploy(hosts, folder):
+    """Put clockferry to work in both hosts: the packages of a folder, or else a staging tree (DESTDIR)."""
+    if package_files.find_packages(folder):
+        install_packages(hosts, folder)
+        return
+
     def deploy_to(host):
-        host.put_tar(staging_dir)
+        host.put_tar(folder)
         host.run(_ACTIVATE_SCRIPT, timeout=120)
 
     host_pair.run_in_parallel(*(lambda host=host: deploy_to(host) for host in hosts))
+
+
+def put_packages(host, folder):
+    """Copy the packages of a folder into the host; returns where they are, in an order in which dpkg can install them."""
+    paths = []
+    for file in package_files.find_packages(folder):
+        paths.append(f"{_INCOMING_DIR}/{file.name}")
+        host.put_file(paths[-1], file.read_bytes())
+    return paths
+
+
+def install_packages(hosts, folder):
+    """Install the packages of a folder, of whatever version, in these hosts."""
+    def install_in(host):
+        # nobody is there to ask about a configuration file that a staging tree brought
+        host.run(["dpkg", "--force-confnew", "--install", *put_packages(host, folder)], timeout=DPKG_TIMEOUT_S)
+
+    host_pair.run_in_parallel(*(lambda host=host: install_in(host) for host in hosts))
+
+
+def remove_packages(host, purge=False):
+    host.run(["dpkg", "--purge" if purge else "--remove", *reversed(package_files.PACKAGES)], timeout=DPKG_TIMEOUT_S)
 
 
 @contextlib.contextmanager

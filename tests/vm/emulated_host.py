@@ -10,7 +10,6 @@ import subprocess
 import tarfile
 import time
 
-import build_tree
 import debian_kernel
 import host_channel
 import host_image
@@ -27,22 +26,23 @@ _CPU = "max,+svm,+npt,-la57,-vmx"
 class EmulatedHost:
     """A host, running or not. What there is to know about a running one is in its folder, so that any process can use it."""
 
-    def __init__(self, identity):
+    def __init__(self, identity, variant):
         self.identity = identity
+        self.variant = variant
         self.name = identity.name
-        self.dir = build_tree.BUILD_DIR / identity.name
+        self.dir = variant.dir / identity.name
         self._channel = None
 
     # ---- life
 
     def start(self, peer_name, tsc_khz):
         """Start the machine; wait_until_ready() tells when it is a host."""
-        initramfs = host_image.build_initramfs(self.identity)
+        initramfs = host_image.build_initramfs(self.identity, self.variant)
         for socket_path in self.dir.glob("*.sock"):
             socket_path.unlink()
         with open(self.dir / "qemu.log", "wb") as log:
             process = subprocess.Popen(self._build_command(initramfs, peer_name, tsc_khz), stdin=subprocess.DEVNULL,
-                                       stdout=log, stderr=log, start_new_session=True, cwd=build_tree.BUILD_DIR)
+                                       stdout=log, stderr=log, start_new_session=True, cwd=self.variant.dir)
         state = {"pid": process.pid, "start_time": _get_start_time(process.pid)}
         (self.dir / "state.json").write_text(json.dumps(state))
 
@@ -163,10 +163,10 @@ class EmulatedHost:
 
     def _build_command(self, initramfs, peer_name, tsc_khz):
         kernel = debian_kernel.find_kernel()
-        shared_memory = build_tree.BUILD_DIR / "shared-memory"
+        shared_memory = self.variant.dir / "shared-memory"
         # With its frequency given and nothing left to measure it by, a host's TSC runs at exactly that for the kernel.
         cmdline = (f"console=ttyS0 quiet loglevel=4 tsc=reliable clocksource=tsc tsc_early_khz={tsc_khz} hpet=disable pmtmr=0 "
-                   "net.ifnames=0 apparmor=0 selinux=0 audit=0 mitigations=off nowatchdog random.trust_cpu=on no_timer_check "
+                   f"net.ifnames=0 {self.variant.kernel_options} mitigations=off nowatchdog random.trust_cpu=on no_timer_check "
                    "cryptomgr.notests systemd.show_status=no")
         command = [
             "qemu-system-x86_64", "-name", f"clockferry-{self.name}", "-nodefaults", "-no-user-config", "-display", "none",
@@ -176,7 +176,7 @@ class EmulatedHost:
             "-fsdev", "local,id=root,path=/,security_model=none,readonly=on,multidevs=remap",
             "-device", "virtio-9p-pci,fsdev=root,mount_tag=hostroot",
             "-netdev", f"dgram,id=lan,local.type=unix,local.path={self.dir}/lan.sock,"
-                       f"remote.type=unix,remote.path={build_tree.BUILD_DIR}/{peer_name}/lan.sock",
+                       f"remote.type=unix,remote.path={self.variant.dir}/{peer_name}/lan.sock",
             "-device", f"virtio-net-pci,netdev=lan,mac={self.identity.mac}",
             "-object", f"memory-backend-file,id=shared,mem-path={shared_memory},share=on,size={SHARED_MEMORY_MIB}M",
             "-device", "ivshmem-plain,memdev=shared",

@@ -16,9 +16,6 @@ AGENT_PORT_PREFIX = "clockferry-test.agent."
 AGENT_PORT_COUNT = 4
 CAPABILITIES_DIR = "/var/cache/libvirt/qemu/capabilities"
 
-# libvirt takes half a minute under emulation to find out what QEMU can do, and keeps it in files that it checks itself.
-_CAPABILITIES_TAR = build_tree.BUILD_DIR / "libvirt-capabilities.tar"
-
 _INITRAMFS_MODULES = ["virtio_pci", "9p", "9pnet_virtio", "overlay", "virtio_net", "virtio_console", "kvm_amd"]
 
 _AGENT_UNIT_NAME = "clockferry-test-agent.service"
@@ -39,7 +36,7 @@ _MASKED_UNITS = [
     "systemd-update-done.service", "systemd-random-seed.service", "systemd-user-sessions.service", "systemd-binfmt.service",
     "systemd-pstore.service", "systemd-machine-id-commit.service", "ldconfig.service",
     "systemd-udev-settle.service", "keyboard-setup.service", "console-setup.service",
-    "getty@tty1.service", "apparmor.service", "proc-sys-fs-binfmt_misc.automount", "dev-hugepages.mount",
+    "getty@tty1.service", "selinux-autorelabel-mark.service", "proc-sys-fs-binfmt_misc.automount", "dev-hugepages.mount",
     "dev-mqueue.mount", "sys-fs-fuse-connections.mount", "sys-kernel-config.mount", "modprobe@configfs.service",
     "modprobe@drm.service", "modprobe@efi_pstore.service", "modprobe@fuse.service", "modprobe@loop.service",
     "modprobe@dm_mod.service", "apt-daily.timer", "apt-daily-upgrade.timer",
@@ -87,7 +84,7 @@ DEST = make_identity("dest", 2)
 IDENTITIES = (SOURCE, DEST)
 
 
-def build_initramfs(identity):
+def build_initramfs(identity, variant):
     """Write the host's initramfs and return its path."""
     archive = cpio_archive.CpioArchive()
     archive.add_file("init", (build_tree.TESTS_DIR / "host_init.sh").read_bytes(), mode=0o755)
@@ -95,30 +92,39 @@ def build_initramfs(identity):
         archive.add_file("bin/busybox", busybox.read(), mode=0o755)
     archive.add_file("host.env", f"HOST_ADDRESS={identity.address}/24\n")
     debian_kernel.add_modules_to(archive, debian_kernel.find_kernel(), _INITRAMFS_MODULES)
-    _add_overlay(archive, identity)
+    _add_overlay(archive, identity, variant)
 
-    path = build_tree.BUILD_DIR / identity.name / "initramfs.gz"
+    path = variant.dir / identity.name / "initramfs.gz"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(gzip.compress(archive.to_bytes(), compresslevel=1))
     return path
 
 
-def keep_capabilities(tar_content):
+def keep_capabilities(tar_content, variant):
     """Remember what libvirt found out, for the next boot."""
-    _CAPABILITIES_TAR.write_bytes(tar_content)
+    _get_capabilities_tar(variant).write_bytes(tar_content)
 
 
-def _add_capabilities(archive):
-    if not _CAPABILITIES_TAR.exists():
+def _get_capabilities_tar(variant):
+    """libvirt takes half a minute under emulation to find out what QEMU can do, and keeps it in files.
+
+    It checks them itself: they have to be of the same QEMU, and of the same daemon.
+    """
+    return build_tree.BUILD_DIR / f"{variant.qemu_daemon}-capabilities.tar"
+
+
+def _add_capabilities(archive, variant):
+    capabilities_tar = _get_capabilities_tar(variant)
+    if not capabilities_tar.exists():
         return
-    with tarfile.open(_CAPABILITIES_TAR) as tar:
+    with tarfile.open(capabilities_tar) as tar:
         for member in tar.getmembers():
             if member.isfile():
                 path = f"overlay{CAPABILITIES_DIR}/{member.name.removeprefix('./')}"
                 archive.add_file(path, tar.extractfile(member).read(), mode=0o600)
 
 
-def _add_overlay(archive, identity):
+def _add_overlay(archive, identity, variant):
     hosts = "127.0.0.1 localhost\n::1 localhost\n" + "".join(f"{each.address} {each.name}\n" for each in IDENTITIES)
     files = {
         "etc/hostname": identity.name + "\n",
@@ -140,15 +146,18 @@ def _add_overlay(archive, identity):
         archive.add_file("overlay/" + path, content)
     archive.add_file(f"overlay/{AGENT_DIR}/host-clock", build_tree.compile_host_clock().read_bytes(), mode=0o755)
 
-    _add_capabilities(archive)
+    for path, content, mode in variant.make_files(identity):
+        archive.add_file("overlay/" + path, content, mode)
+
+    _add_capabilities(archive, variant)
 
     units = "overlay/etc/systemd/system"
-    for target, enabled in _ENABLED_UNITS.items():
-        for unit in enabled:
-            template = unit.partition("@")[0] + "@.service" if "@" in unit else unit
-            folder = ".." if unit == _AGENT_UNIT_NAME else "/lib/systemd/system"
-            archive.add_symlink(f"{units}/{target}.wants/{unit}", f"{folder}/{template}")
-    for unit in _MASKED_UNITS:
+    enabled_units = [(target, unit) for target, enabled in _ENABLED_UNITS.items() for unit in enabled]
+    for target, unit in [*enabled_units, *variant.enabled_units]:
+        template = unit.partition("@")[0] + "@.service" if "@" in unit else unit
+        folder = ".." if unit == _AGENT_UNIT_NAME else "/lib/systemd/system"
+        archive.add_symlink(f"{units}/{target}.wants/{unit}", f"{folder}/{template}")
+    for unit in [*_MASKED_UNITS, *variant.masked_units]:
         archive.add_symlink(f"{units}/{unit}", "/dev/null")
     archive.add_symlink(f"{units}/default.target", "/lib/systemd/system/multi-user.target")
 

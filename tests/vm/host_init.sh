@@ -25,10 +25,12 @@ mount -t overlay -o lowerdir=/lower,upperdir=/rw/upper,workdir=/rw/work overlay 
 
 # What the machine has enabled, mounted or configured for itself is not for the hosts: they start from the packages.
 for path in etc/systemd/system etc/systemd/network etc/fstab etc/crypttab etc/rc?.d etc/modules-load.d etc/modules \
-            etc/ld.so.preload .dockerenv etc/libvirt/qemu etc/libvirt/hooks var/lib/libvirt/qemu var/log/journal \
-            var/lib/systemd; do
+            etc/ld.so.preload etc/selinux .dockerenv etc/libvirt/qemu etc/libvirt/hooks var/lib/libvirt/qemu var/log/journal \
+            var/lib/systemd usr/sbin/policy-rc.d; do
     rm -rf /root/$path
 done
+# Indexing manual pages anew after each package would take minutes.
+rm -f /root/var/lib/man-db/auto-update
 mkdir -p /root/etc/systemd/system /root/etc/libvirt/hooks
 # Covered, not emptied: on the machine these change while the host boots.
 mount -t tmpfs -o mode=755 tmpfs /root/run

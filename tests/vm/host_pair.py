@@ -10,14 +10,18 @@ import time
 import build_tree
 import emulated_host
 import host_image
+import host_variant
 
 BOOT_DEADLINE_S = 240
 
 
 class HostPair:
-    def __init__(self):
-        self.source = emulated_host.EmulatedHost(host_image.SOURCE)
-        self.dest = emulated_host.EmulatedHost(host_image.DEST)
+    """There is one pair of each kind; pairs of different kinds may run side by side."""
+
+    def __init__(self, variant=host_variant.EVERYDAY):
+        self._variant = variant
+        self.source = emulated_host.EmulatedHost(host_image.SOURCE, variant)
+        self.dest = emulated_host.EmulatedHost(host_image.DEST, variant)
 
     def __iter__(self):
         return iter((self.source, self.dest))
@@ -34,8 +38,8 @@ class HostPair:
     @contextlib.contextmanager
     def hold(self, alone=False):
         """Keep others from ending the hosts meanwhile, or, to boot or end them oneself, from using them."""
-        build_tree.BUILD_DIR.mkdir(parents=True, exist_ok=True)
-        with open(build_tree.BUILD_DIR / "lock", "w") as lock_file:
+        self._variant.dir.mkdir(parents=True, exist_ok=True)
+        with open(self._variant.dir / "lock", "w") as lock_file:
             try:
                 fcntl.flock(lock_file, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -50,13 +54,13 @@ class HostPair:
         begin = time.monotonic()
         with self.hold(alone=True):
             self._end_hosts()
-            with open(build_tree.BUILD_DIR / "shared-memory", "wb") as shared_memory:
+            with open(self._variant.dir / "shared-memory", "wb") as shared_memory:
                 shared_memory.truncate(emulated_host.SHARED_MEMORY_MIB << 20)
             tsc_khz = measure_tsc_khz()
             self.source.start("dest", tsc_khz)
             self.dest.start("source", round(tsc_khz * (1 + dest_tsc_ppm / 1e6)))
             self.wait_until_ready()
-            host_image.keep_capabilities(self.source.get_tar(host_image.CAPABILITIES_DIR))
+            host_image.keep_capabilities(self.source.get_tar(host_image.CAPABILITIES_DIR), self._variant)
         return time.monotonic() - begin
 
     def wait_until_ready(self):
@@ -73,6 +77,25 @@ class HostPair:
     def _end_hosts(self):
         for host in self:
             host.stop()
+
+
+@contextlib.contextmanager
+def borrow(variant=host_variant.EVERYDAY):
+    """Within it a pair of this kind is up: the one that `hosts up` left running, else one that ends with it."""
+    pair = HostPair(variant)
+    was_up = pair.are_up()
+    if was_up:
+        pair.wait_until_ready()
+    else:
+        pair.boot()
+    try:
+        with pair.hold():
+            yield pair
+    finally:
+        if was_up:
+            pair.disconnect()
+        else:
+            pair.stop()
 
 
 def run_in_parallel(*functions):

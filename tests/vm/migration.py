@@ -76,7 +76,7 @@ class Guest:
     def wait_for_samples(self, count, deadline_s, since=0):
         """Wait until the host the guest is on has this many samples of it, beyond the first `since`."""
         emulated_host.wait_until(lambda: self.count_samples() >= since + count, deadline_s,
-                                 f"{count} samples of {self.spec.name} on {self.host.name}", self._describe_trouble)
+                                 f"{count} samples of {self.spec.name} on {self.host.name}", self.describe_trouble)
 
     def wait_for_cpus(self, count):
         """Wait until this many CPUs show in the guest's latest samples, and no more."""
@@ -84,7 +84,7 @@ class Guest:
             samples = self.read_log().samples[-CPU_ROUNDS * count * SAMPLES_PER_OTHER_CPU:]
             return {sample.cpu for sample in samples} == set(range(count))
 
-        emulated_host.wait_until(cpus_are_in_use, START_DEADLINE_S, f"{self.name} to use {count} CPUs", self._describe_trouble)
+        emulated_host.wait_until(cpus_are_in_use, START_DEADLINE_S, f"{self.name} to use {count} CPUs", self.describe_trouble)
 
     def read_tsc_offsets(self):
         """The guest's TSC offsets, out of debugfs of the host it is on."""
@@ -105,7 +105,8 @@ done"""
         self.host, self.name = to_host, self.name_on_arrival
         return time.monotonic() - begin
 
-    def _describe_trouble(self):
+    def describe_trouble(self):
+        """For a message of failure: the last that it wrote, and what libvirt and QEMU say."""
         script = 'tail -n 3 "$1"; virsh -q list --all; tail -n 20 /var/log/libvirt/qemu/"$0".log "$2"'
         return self.host.run(["sh", "-c", script, self.name, self.spec.yardstick_path, self.spec.console_path],
                              check=False).stdout
@@ -140,6 +141,7 @@ class Watch:
         log_before = guest.read_log(self.from_host)
         log_after = guest.read_log()
         samples_before = log_before.samples[self._begin:self._count_before if self._stays else None]
+        self._expect_one_life(samples_before, log_after.samples[after_begin:])
         offsets_after, pairs_after = self._look_at_hosts()
 
         pairs_from, pairs_to = (before + after for before, after in zip(self._pairs_before, pairs_after))
@@ -150,6 +152,12 @@ class Watch:
             verdict, virsh_duration_s, self._offsets_before["realtime"] + offsets_after["realtime"],
             log_before.clocksources, log_after.clocksources,
             _find_hyperv_page_shift(log_before, self._begin + len(samples_before), log_after, after_begin))
+
+    def _expect_one_life(self, *stays):
+        """A guest whose kernel crashed begins to count anew: what its clocks say then is no verdict on anything."""
+        for samples in stays:
+            if any(later.sequence < earlier.sequence for earlier, later in zip(samples, samples[1:])):
+                raise AssertionError(f"{self._guest.name} was booted by itself: {self._guest.describe_trouble()}")
 
     def _look_at_hosts(self):
         offsets = {clock: [] if self._stays else [host_time.measure_clock_offset(self.from_host, self._to_host, clock)]

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A domain's own policy, in its metadata as an operator sets it with virsh: it goes with the guest and rules its next arrival."""
 
+import pytest
+
 import guest_domain
 from daemon_journal import DaemonJournal
 
@@ -36,6 +38,7 @@ def test_guest_without_kvmclock_is_advanced_if_wanted(trip):
     assert report["CLOCKFERRY_POLICY"] == "guestsWithoutKvmclock=advance"
 
 
+@pytest.mark.full
 def test_bad_policy_is_reported_and_ignored(trip):
     guest = trip.board(name="ruled", vcpus=2)
     set_policy(guest, "mode='observe' maxAdvanceSec='0'")

@@ -213,6 +213,7 @@ def test_cancelled_before_switchover(trip):
 
 # ---- a guest with a definition, and one with a disk
 
+@pytest.mark.full
 def test_persistent(trip):
     guest = trip.board(name="settler", persistent=True)
     source = guest.host
@@ -221,6 +222,7 @@ def test_persistent(trip):
     assert guest.name in guest.host.virsh("list", "--persistent", "--name").stdout
 
 
+@pytest.mark.full
 def test_managedsave(trip):
     guest = trip.board(name="settler", persistent=True)
 
@@ -231,6 +233,7 @@ def test_managedsave(trip):
     clock_checks.check_stock(trip.expect_no_report("managedsave and start", save_and_start))
 
 
+@pytest.mark.full
 def test_storage_copied(trip):
     trip.board(name="disked", disk=True)
     trip.migrate("live, with its disk", "--live", "--copy-storage-all")
@@ -278,6 +281,7 @@ def test_guest_with_hyperv_enlightenments(trip):
         assert abs(measured.hyperv_page_shift_ns) <= clock_checks.COHERENCE_MAX_NS
 
 
+@pytest.mark.full
 def test_vcpus_plugged_in_and_out_before(trip):
     guest = trip.board(name="growing", vcpus=2, vcpus_max=4)
     for count, kind in ((4, "live, after vCPUs were plugged in"), (3, "live, after a vCPU was unplugged")):

@@ -17,6 +17,7 @@ def test_observe_reports_what_it_would_do(trip, guest, options):
         trip.expect_observed(to_host, lambda: trip.guest.migrate(to_host, options))
 
 
+@pytest.mark.full
 def test_observed_guest_is_fixed_once_that_is_wanted(trip):
     """Being observed leaves nothing behind."""
     trip.board(name="observed", vcpus=2)

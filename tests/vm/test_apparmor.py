@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Debian's profiles for libvirt, enforced, on hosts that were booted with AppArmor: everything works as it does without."""
+
+import json
+
+import pytest
+
+import clock_checks
+import deployment
+import host_pair
+import host_variant
+from daemon_journal import DaemonJournal
+
+# a pair of hosts of its own, that has to boot
+pytestmark = pytest.mark.full
+
+
+@pytest.fixture(scope="module")
+def hosts():
+    """In place of the everyday hosts, for all that is built on them."""
+    with host_pair.borrow(host_variant.APPARMOR) as pair:
+        yield pair
+
+
+@pytest.fixture(scope="module")
+def deployed_hosts(hosts, deployed_folder):
+    deployment.deploy(hosts, deployed_folder)
+    return hosts
+
+
+def read_profile(host, pid):
+    return host.get_file(f"/proc/{pid}/attr/current").strip()
+
+
+def assert_enforced(guest):
+    """libvirtd and the guest's QEMU are each in its profile; of one that only complains the kernel would say so."""
+    libvirtd_pid = guest.host.run("systemctl show --property MainPID --value libvirtd.service").stdout.strip()
+    assert read_profile(guest.host, libvirtd_pid) == "libvirtd (enforce)"
+    qemu_pid = guest.host.get_file(f"/run/libvirt/qemu/{guest.name}.pid").strip()
+    assert read_profile(guest.host, qemu_pid) == f"libvirt-{guest.spec.uuid} (enforce)"
+
+
+def find_denials(host):
+    """What AppArmor denied to anybody since the host was booted."""
+    denials = host.run(["journalctl", "--boot", "--output", "cat", "--grep", 'apparmor="DENIED"'], check=False).stdout
+    return denials.splitlines()
+
+
+def test_check_finds_no_fault(deployed_hosts):
+    for host in deployed_hosts:
+        checks = json.loads(host.run(["clockferryctl", "--json", "check"], check=False).stdout)["checks"]
+        by_id = {check["id"]: check for check in checks}
+        assert by_id["apparmor"]["status"] == "ok", by_id["apparmor"]
+        assert by_id["helper-loads"]["status"] == "ok", by_id["helper-loads"]
+
+
+def test_migration_under_enforced_profiles(deployed_hosts, start_ready_guest, migrate_and_judge):
+    """There, with the helper out of the domain's own XML, and back, with the one that the hook gave it."""
+    guest = start_ready_guest(vcpus=2)
+    assert_enforced(guest)
+    for to_host in (deployed_hosts.dest, deployed_hosts.source):
+        arrived = DaemonJournal(to_host)
+        measured = migrate_and_judge(guest, to_host)
+        report = arrived.wait_for_report(guest.spec.uuid)
+        assert report["CLOCKFERRY_EVENT"] == "migration-fixed", report["MESSAGE"]
+        clock_checks.check_handed_over(measured, report)
+        arrived.wait_for_event("domain-ready", guest.spec.uuid)
+        assert_enforced(guest)
+
+    denials = {host.name: find_denials(host) for host in deployed_hosts}
+    print(denials)
+    assert not [line for lines in denials.values() for line in lines if "clockferry" in line], denials

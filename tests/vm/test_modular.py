@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""libvirt's modular daemons, virtqemud above all, in place of libvirtd."""
+
+import pytest
+
+import clock_checks
+import deployment
+import host_pair
+import host_variant
+from daemon_journal import DaemonJournal
+
+pytestmark = pytest.mark.full
+
+
+@pytest.fixture(scope="module")
+def hosts():
+    """In place of the everyday hosts, for all that is built on them."""
+    with host_pair.borrow(host_variant.MODULAR) as pair:
+        yield pair
+
+
+@pytest.fixture(scope="module")
+def deployed_hosts(hosts, deployed_folder):
+    deployment.deploy(hosts, deployed_folder)
+    return hosts
+
+
+def test_migration_between_modular_daemons(deployed_hosts, start_guest, migrate_and_judge):
+    """There without the helper and back with the one that virtqemud's hook gave it; the daemon sees virtqemud restart meanwhile."""
+    source, dest = deployed_hosts
+    for host in deployed_hosts:
+        assert host.run("systemctl is-active virtqemud.service libvirtd.service", check=False).stdout.split() == ["active", "inactive"]
+    guest = start_guest(vcpus=2)
+    arrived = DaemonJournal(dest)
+    guest.migrate(dest)
+    assert arrived.wait_for_report(guest.spec.uuid)["CLOCKFERRY_EVENT"] == "migration-stock"
+    arrived.wait_for_event("domain-ready", guest.spec.uuid)
+
+    restarted = DaemonJournal(dest)
+    dest.run(["systemctl", "restart", "virtqemud.service"])
+    restarted.wait_for_event("libvirt-connected")
+
+    arrived = DaemonJournal(source)
+    measured = migrate_and_judge(guest, source)
+    report = arrived.wait_for_report(guest.spec.uuid)
+    assert report["CLOCKFERRY_EVENT"] == "migration-fixed", report["MESSAGE"]
+    clock_checks.check_handed_over(measured, report)
