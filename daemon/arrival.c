@@ -312,7 +312,7 @@ arrival_new (const HostContext *host, const char *uuid, const ArrivalCallbacks *
   arrival->host = host;
   arrival->id = migration_id_make ();
   arrival->host_clock = host->settings->host_clock;
-  domain_policy_get_terms (NULL, host->settings, &arrival->terms);
+  domain_policy_get_terms (host->settings, &arrival->terms);
   arrival->uuid = g_strdup (uuid);
   arrival->callbacks = callbacks;
   arrival->user_data = user_data;

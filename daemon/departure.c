@@ -71,6 +71,17 @@ say_paused (Departure *departure)
                    records[record].clause);
 }
 
+static void
+forget (Departure *departure)
+{
+  g_clear_pointer (&departure->id, g_free);
+  g_clear_pointer (&departure->peer, g_free);
+  g_clear_handle_id (&departure->pause_id, g_source_remove);
+  g_clear_handle_id (&departure->grace_id, g_source_remove);
+  departure->is_abandoned = FALSE;
+  departure->pause = PAUSE_NONE;
+}
+
 /* The last entry of what is under way. */
 static EventEntry *
 end (Departure *departure, EventKind kind)
@@ -80,7 +91,7 @@ end (Departure *departure, EventKind kind)
   if (departure->pause == PAUSE_UNSAID)
     say_paused (departure);
   entry = new_entry (departure, kind);
-  departure_forget (departure);
+  forget (departure);
   return entry;
 }
 
@@ -151,21 +162,19 @@ departure_set_patience (Departure *departure, guint pause_ms, guint grace_ms)
 void
 departure_free (Departure *departure)
 {
-  departure_forget (departure);
+  forget (departure);
   g_free (departure->name);
   g_free (departure->uuid);
   g_free (departure);
 }
 
 void
-departure_forget (Departure *departure)
+departure_drop (Departure *departure, const char *reason)
 {
-  g_clear_pointer (&departure->id, g_free);
-  g_clear_pointer (&departure->peer, g_free);
-  g_clear_handle_id (&departure->pause_id, g_source_remove);
-  g_clear_handle_id (&departure->grace_id, g_source_remove);
-  departure->is_abandoned = FALSE;
-  departure->pause = PAUSE_NONE;
+  if (departure->id != NULL)
+    departure_cancel (departure, reason);
+  else
+    forget (departure);
 }
 
 void
@@ -180,7 +189,10 @@ departure_claim (Departure *departure, const char *id, const char *address)
 {
   if (departure->id != NULL && !g_str_equal (departure->id, id)) {
     g_autofree char *reason =
-      g_strdup_printf ("the daemon at %s claimed it for another migration", address);
+      departure->peer != NULL
+        ? g_strdup_printf ("the daemon at %s claimed it for another migration", address)
+        : g_strdup_printf ("the daemon at %s claimed it late, and it goes on under that id",
+                           address);
 
     departure_cancel (departure, reason);
   }

@@ -47,8 +47,9 @@ void departure_set_patience (Departure *departure, guint pause_ms, guint grace_m
 void departure_free (Departure *departure);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Departure, departure_free)
 
-/* Nothing is to be said of this guest: what is under way is forgotten without a word. */
-void departure_forget (Departure *departure);
+/* Nothing more is to be said of this guest: what is under way is forgotten, unless the journal has the
+ * beginning of it; then it ends as departure_cancel() has it. */
+void departure_drop (Departure *departure, const char *reason);
 
 /* libvirt told the guest's name. */
 void departure_set_name (Departure *departure, const char *name);

@@ -192,11 +192,9 @@ domain_policy_free (DomainPolicy *policy)
 }
 
 void
-domain_policy_get_terms (const DomainPolicy *policy, const Settings *settings, ClockTerms *terms)
+domain_policy_get_terms (const Settings *settings, ClockTerms *terms)
 {
   *terms = (ClockTerms){ .mode = settings->mode, .max_advance_s = settings->max_advance_s };
-  if (policy != NULL)
-    domain_policy_override (policy, terms);
 }
 
 void

@@ -37,9 +37,8 @@ DomainPolicy *domain_policy_parse (const xmlNode *metadata, char **problem)
 void domain_policy_free (DomainPolicy *policy);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (DomainPolicy, domain_policy_free)
 
-/* The terms under @policy, NULL for none; what it does not say is as in @settings. */
-void domain_policy_get_terms (const DomainPolicy *policy, const Settings *settings,
-                              ClockTerms *terms);
+/* The terms of a domain without a policy. */
+void domain_policy_get_terms (const Settings *settings, ClockTerms *terms);
 
 /* Put what @policy says in the place of what is in @terms. */
 void domain_policy_override (const DomainPolicy *policy, ClockTerms *terms);

@@ -32,6 +32,7 @@ struct Guest {
   Departure *departure;      /* idle unless it is leaving */
   GCancellable *cancellable; /* of calls to libvirt while it is arriving */
   HelperLink *link;          /* NULL without */
+  gboolean had_link;         /* to this QEMU, which hangs up before libvirt tells of its end */
 
   GBytes *record;     /* the last one of our helper since the guest last ran */
   gboolean is_pushed; /* a peer was sent that one */
@@ -106,6 +107,7 @@ open_link (Guest *guest, GError **error)
   if (guest->link == NULL)
     guest->link = helper_link_new (&guest->host->folders, guest->name, guest->id, guest->uuid,
                                    &helper_callbacks, guest, error);
+  guest->had_link |= guest->link != NULL;
   return guest->link != NULL;
 }
 
@@ -140,7 +142,7 @@ take_info (Guest *guest, const DomainInfo *info)
   if (info->is_kvm)
     note_policy (guest, info);
   else
-    departure_forget (guest->departure); /* it was paused before this was known */
+    departure_drop (guest->departure, "it is emulated: QEMU keeps its clocks itself");
   tell_change (guest);
 }
 
@@ -159,6 +161,7 @@ forget (Guest *guest)
   g_clear_pointer (&guest->policy, g_free);
   g_clear_pointer (&guest->policy_problem, g_free);
   guest->id = -1;
+  guest->had_link = FALSE;
   guest->is_emulated = FALSE;
   guest->is_found = FALSE;
 }
@@ -220,7 +223,7 @@ on_get_record (gpointer user_data)
 
   if (guest->record != NULL)
     return guest->is_pushed ? DEPARTURE_RECORD_SENT : DEPARTURE_RECORD_UNCLAIMED;
-  return guest->link != NULL ? DEPARTURE_RECORD_NONE : DEPARTURE_RECORD_NO_HELPER;
+  return guest->had_link ? DEPARTURE_RECORD_NONE : DEPARTURE_RECORD_NO_HELPER;
 }
 
 static void
@@ -290,6 +293,7 @@ on_arriving_xml (GObject *source, GAsyncResult *result, gpointer user_data)
       !helper_link_send_incoming (
         guest->link, (guint64) (host_clock_monotonic_ns () + INCOMING_DEADLINE_NS), &error))
     arrival_fail (guest->arrival, ARRIVAL_STEP_HELPER, error->message);
+  tell_change (guest);
 }
 
 static void
@@ -437,10 +441,12 @@ guest_input (Guest *guest, MigrationInput input)
   guint actions = 0;
 
   drain_helper (guest, input);
-  if (input == MIGRATION_INPUT_LISTED && guest->phase == MIGRATION_PHASE_ABSENT)
+  if (input == MIGRATION_INPUT_LISTED && guest->phase == MIGRATION_PHASE_ABSENT) {
     guest->is_found = TRUE;
-  else if (input == MIGRATION_INPUT_STARTED)
+  } else if (input == MIGRATION_INPUT_STARTED) {
     guest->is_found = FALSE;
+    guest->had_link = guest->link != NULL;
+  }
   guest->phase = migration_phase_step (guest->phase, input, &actions);
   perform (guest, actions, input);
   tell_change (guest);

@@ -172,7 +172,7 @@ on_bus_closed (GDBusConnection *bus, gboolean vanished, GError *error, gpointer 
 
 /*
  * Runs in GDBus's worker. GDBus by itself answers Introspect, Ping and Properties; a stranger gets
- * no answer but the one to Claim.
+ * no answer but to Claim and Check, and a refusal to Time.
  */
 static GDBusMessage *
 filter_incoming (GDBusConnection *bus, GDBusMessage *message, gboolean incoming, gpointer user_data)

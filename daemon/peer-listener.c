@@ -45,11 +45,11 @@ static gboolean on_make_room (gpointer user_data);
 /* internal methods */
 
 static guint
-count_strangers_from (PeerListener *self, const char *address)
+count_from (const GQueue *connections, const char *address)
 {
   guint count = 0;
 
-  for (GList *l = self->strangers.head; l != NULL; l = l->next)
+  for (GList *l = connections->head; l != NULL; l = l->next)
     count += g_str_equal (peer_connection_get_address (l->data), address);
   return count;
 }
@@ -137,16 +137,22 @@ shake_next_hands (PeerListener *self)
 static void
 greet_claimant (PeerListener *self, PeerConnection *connection)
 {
+  const char *address = peer_connection_get_address (connection);
+
   g_queue_remove (&self->strangers, connection);
   g_queue_push_tail (&self->claimed, connection);
   if (self->claimed.length > PEER_LISTENER_CLAIMED_MAX) {
-    refuse (self, peer_connection_get_address (connection), "too many peers with a claim");
+    refuse (self, address, "too many peers with a claim");
+    peer_connection_close (connection);
+    return;
+  }
+  if (count_from (&self->claimed, address) > PEER_LISTENER_CLAIMED_PER_ADDRESS) {
+    refuse (self, address, "too many connections from there with a claim");
     peer_connection_close (connection);
     return;
   }
   g_signal_emit (self, signals[SIGNAL_CLAIMED], 0, peer_connection_get_domain (connection),
-                 peer_connection_get_migration (connection),
-                 peer_connection_get_address (connection));
+                 peer_connection_get_migration (connection), address);
 }
 
 /* callbacks and signals */
@@ -206,7 +212,7 @@ on_incoming (GSocketService *service, GSocketConnection *socket, GObject *source
   PeerConnection *connection = peer_connection_new (socket, self->lookup, self->lookup_data);
   const char *address = peer_connection_get_address (connection);
 
-  if (count_strangers_from (self, address) >= PEER_LISTENER_STRANGERS_PER_ADDRESS) {
+  if (count_from (&self->strangers, address) >= PEER_LISTENER_STRANGERS_PER_ADDRESS) {
     refuse (self, address, "too many connections from there without a claim");
     (void) g_io_stream_close (G_IO_STREAM (socket), NULL, NULL);
     g_object_unref (connection);

@@ -13,8 +13,9 @@
  * What strangers can take up is bounded: each has PEER_LISTENER_CLAIM_MS to show a ticket, there
  * are PEER_LISTENER_STRANGERS_MAX of them at most (a new one pushes out the oldest, so that a flood
  * cannot keep out a peer that claims at once) and PEER_LISTENER_STRANGERS_PER_ADDRESS from one
- * address (more are refused). Peers with a ticket count apart, PEER_LISTENER_CLAIMED_MAX; but one
- * that uses it only to check stays a stranger in all this, though no signal tells of it.
+ * address (more are refused). Peers with a ticket count apart: PEER_LISTENER_CLAIMED_MAX,
+ * and PEER_LISTENER_CLAIMED_PER_ADDRESS from one address, since whoever may read a domain's XML has its
+ * ticket; but one that uses it only to check stays a stranger in all this, though no signal tells of it.
  *
  * GIO does a TLS handshake in a thread of the pool that all of GIO uses, ten at first; so there are
  * PEER_LISTENER_HANDSHAKES_MAX at a time, none for a peer that said nothing yet, and while others
@@ -27,6 +28,7 @@
 #define PEER_LISTENER_HANDSHAKES_MAX        6
 #define PEER_LISTENER_HANDSHAKE_MS          300
 #define PEER_LISTENER_CLAIMED_MAX           512
+#define PEER_LISTENER_CLAIMED_PER_ADDRESS   128
 
 #define PEER_TYPE_LISTENER (peer_listener_get_type ())
 G_DECLARE_FINAL_TYPE (PeerListener, peer_listener, PEER, LISTENER, GObject)

@@ -84,6 +84,8 @@ test_rolled_back (ManagedPair *pair, gconstpointer data)
   managed_host_emit (pair->dest, STOPPED_FAILED);
   WAIT_UNTIL (event_tape_count ("arrival-abandoned") == 1);
   g_assert_cmpuint (stand_in_qemu_count (pair->dest->qemu), ==, 0);
+  /* a QEMU is gone before libvirt says so */
+  stand_in_qemu_hang_up (pair->source->qemu);
   managed_host_emit (pair->source, STOPPED_MIGRATED);
   WAIT_UNTIL (event_tape_count ("departure-unclaimed") == 1);
   g_assert_nonnull (

@@ -268,6 +268,7 @@ test_fixed (Fixture *fixture, gconstpointer data)
   managed_pair_prepare (&fixture->pair);
   assert_domain (fixture->dest, "Phase", "incoming");
   assert_domain (fixture->dest, "Ready", "false");
+  assert_domain (fixture->dest, "HelperConnected", "true");
   path = find_migration (fixture->dest);
   assert_migration (fixture->dest, "Phase", "claimed");
   assert_migration (fixture->source, "Phase", "claimed");
