@@ -25,8 +25,8 @@ plot '{stock}' using 1:2 with points pt 7 ps {size} lc rgb '#c0392b' title 'stoc
 unset key
 set xlabel 'seconds since the guest ran on the destination'
 set ylabel 'kvmclock − TSC, ms'
-plot '{stock}' using 1:3 with points pt 7 ps {size} lc rgb '#c0392b', \\
-     '{fixed}' using 1:3 with points pt 7 ps {size} lc rgb '#1f6fb2'
+plot '{stock}' using 1:3 with points pt 7 ps {size} lc rgb '#c0392b' notitle, \\
+     '{fixed}' using 1:3 with points pt 7 ps {size} lc rgb '#1f6fb2' notitle
 unset multiplot
 """
 
