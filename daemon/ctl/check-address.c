@@ -252,7 +252,8 @@ check_channel (const CheckHost *host, CheckList *list)
     check_list_drop (list); /* no domain says how: the port is all that could be looked at */
   } else {
     round_trip = output_duration ((gint64) result.round_trip_ns);
-    check_list_ok (list, _ ("%s port %u accepts what the metadata of %s says, round trip %s"),
+    check_list_ok (list,
+                   _ ("%s port %u lets in a connection made by the metadata of %s, round trip %s"),
                    result.address, result.port, result.domain, round_trip);
   }
 }

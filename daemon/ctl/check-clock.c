@@ -23,6 +23,7 @@ static const struct {
   { "ntpsec.service", "ntpq -p" },
   { "ntp.service", "ntpq -p" },
   { "ntpd.service", "ntpq -p" },
+  { "openntpd.service", "ntpctl -s status" },
   { "systemd-timesyncd.service", "timedatectl timesync-status" },
 };
 

@@ -184,6 +184,8 @@ check_command_exists (const char *name)
 {
   g_auto (GStrv) folders = g_strsplit (SEARCH_PATH, ":", -1);
 
+  if (g_path_is_absolute (name))
+    return g_file_test (name, G_FILE_TEST_IS_EXECUTABLE);
   for (guint i = 0; folders[i] != NULL; i++) {
     g_autofree char *path = g_build_filename (folders[i], name, NULL);
 

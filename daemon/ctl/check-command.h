@@ -34,5 +34,5 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (CommandOutcome, command_outcome_clear)
 gboolean check_command_run (const char *const *argv, const CommandTerms *terms,
                             CommandOutcome *outcome, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
-/* Whether the program @name is found there. */
+/* Whether the program @name is found there, or, with a whole path, is there. */
 gboolean check_command_exists (const char *name);

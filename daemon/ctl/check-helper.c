@@ -25,7 +25,10 @@ check_file (const CheckHost *host, CheckList *list)
 
   check_list_begin (list, "helper-file", _ ("helper"));
   if (stat (path, &st) < 0) {
-    check_list_fail (list, NULL, _ ("%s: %s; install it again"), path, g_strerror (errno));
+    int stat_errno = errno;
+
+    remedy = remedy_reinstall ("clockferry-qemu");
+    check_list_fail (list, remedy, _ ("%s: %s; install it again"), path, g_strerror (stat_errno));
     return FALSE;
   }
   if ((st.st_mode & (S_IRUSR | S_IRGRP | S_IROTH)) != (S_IRUSR | S_IRGRP | S_IROTH)) {

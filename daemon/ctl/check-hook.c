@@ -13,10 +13,11 @@
 
 /* The hooks for QEMU on this host. */
 typedef struct {
+  gboolean is_hidden;       /* only root may look into it */
   guint others;             /* that libvirt runs, and are not clockferry's */
   guint others_passed_over; /* that are not executable, as one of libvirt's own examples may be */
-  char *left_over;          /* path of a second one of clockferry's, by its name; or NULL */
-  gint64 first_us;          /* since when one of them is there, CLOCK_REALTIME; G_MAXINT64: none */
+  char *left_over; /* path of a second one of clockferry's, by its name and its mark; or NULL */
+  gint64 first_us; /* since when one of them is there, CLOCK_REALTIME; G_MAXINT64: none */
 } HookFolder;
 
 /* the file */
@@ -69,7 +70,7 @@ judge_file (const HookPaths *paths, HookFileState state, CheckList *list)
 }
 
 static gboolean
-check_file (const HookPaths *paths, CheckList *list)
+check_file (const CheckHost *host, const HookPaths *paths, CheckList *list)
 {
   g_autoptr (GError) error = NULL;
   HookFileState state;
@@ -77,6 +78,8 @@ check_file (const HookPaths *paths, CheckList *list)
   check_list_begin (list, "hook-file", _ ("hook"));
   if (hook_file_look (paths, &state, &error))
     judge_file (paths, state, list);
+  else if (!host->is_root && g_error_matches (error, G_FILE_ERROR, G_FILE_ERROR_ACCES))
+    check_list_skip (list);
   else
     check_list_fail (list, NULL, "%s", error->message);
   return error == NULL && (state == HOOK_FILE_IN_PLACE || state == HOOK_FILE_DIFFERENT);
@@ -86,19 +89,23 @@ static void
 check_program (const HookPaths *paths, CheckList *list)
 {
   g_autoptr (GError) error = NULL;
+  g_autofree char *remedy = NULL;
   gboolean adds_helper = FALSE;
 
   check_list_begin (list, "hook-program", _ ("hook's program"));
-  if (!hook_file_try (paths->program, &adds_helper, &error))
-    check_list_fail (list, NULL, _ ("does not work, install clockferry again: %s"), error->message);
-  else if (!adds_helper)
+  if (!hook_file_try (paths->program, &adds_helper, &error)) {
+    remedy = remedy_reinstall ("clockferry");
+    check_list_fail (list, remedy, _ ("does not work, install clockferry again: %s"),
+                     error->message);
+  } else if (!adds_helper) {
     check_list_fail (
       list, NULL,
       _ ("%s does not put the helper into a domain that arrives, as it does not find "
          "the helper (see below)"),
       paths->program);
-  else
+  } else {
     check_list_ok (list, _ ("%s puts the helper into a domain that arrives"), paths->program);
+  }
 }
 
 /* the folder */
@@ -128,10 +135,14 @@ hook_folder_read (const HookPaths *paths, HookFolder *folder)
   g_autofree char *our_name = g_path_get_basename (paths->installed);
   g_autofree char *parent = g_path_get_dirname (path);
   g_autofree char *single = g_build_filename (parent, "qemu", NULL);
-  g_autoptr (GDir) dir = g_dir_open (path, 0, NULL);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GDir) dir = g_dir_open (path, 0, &error);
   const char *name;
 
-  *folder = (HookFolder){ .first_us = G_MAXINT64 };
+  *folder = (HookFolder){
+    .first_us = G_MAXINT64,
+    .is_hidden = g_error_matches (error, G_FILE_ERROR, G_FILE_ERROR_ACCES),
+  };
   hook_folder_note_file (folder, single, FALSE);
   while (dir != NULL && (name = g_dir_read_name (dir)) != NULL) {
     g_autofree char *file = g_build_filename (path, name, NULL);
@@ -139,7 +150,7 @@ hook_folder_read (const HookPaths *paths, HookFolder *folder)
 
     hook_folder_note_file (folder, file, is_ours);
     if (!is_ours && g_str_has_prefix (name, our_name) &&
-        g_file_test (file, G_FILE_TEST_IS_EXECUTABLE)) {
+        g_file_test (file, G_FILE_TEST_IS_EXECUTABLE) && hook_file_is_ours (file)) {
       g_free (folder->left_over);
       folder->left_over = g_steal_pointer (&file);
     }
@@ -213,12 +224,14 @@ check_seen (const CheckHost *host, const HookFolder *folder, CheckList *list)
 }
 
 static void
-check_others (const HookFolder *folder, CheckList *list)
+check_others (const CheckHost *host, const HookFolder *folder, CheckList *list)
 {
   g_autofree char *remedy = NULL;
 
   check_list_begin (list, "hook-others", _ ("other hooks for QEMU"));
-  if (folder->left_over != NULL) {
+  if (folder->is_hidden && !host->is_root) {
+    check_list_skip (list);
+  } else if (folder->left_over != NULL) {
     remedy = remedy_format ("rm %s", folder->left_over);
     check_list_warn (list, remedy, _ ("%s is run as well: an old copy of clockferry's hook"),
                      folder->left_over);
@@ -238,13 +251,13 @@ void
 check_hook (CheckHost *host, CheckList *list)
 {
   g_autoptr (HookPaths) paths = hook_paths_new (host->root);
-  gboolean is_run = check_file (paths, list);
+  gboolean is_run = check_file (host, paths, list);
   HookFolder folder;
 
   check_program (paths, list);
   hook_folder_read (paths, &folder);
   if (is_run && host->bus != NULL)
     check_seen (host, &folder, list);
-  check_others (&folder, list);
+  check_others (host, &folder, list);
   g_free (folder.left_over);
 }

@@ -38,14 +38,6 @@ cpu_has_flag (const CheckHost *host, const char *word)
   return g_strv_contains ((const char *const *) words, word);
 }
 
-static char *
-newer_kernel_remedy (void)
-{
-  g_autofree char *install = remedy_install (PACKAGE_KERNEL);
-
-  return install != NULL ? g_strconcat (install, " && reboot", NULL) : NULL;
-}
-
 static void
 judge_kernel (const char *release, const KvmProbe *probe, CheckList *list)
 {
@@ -58,10 +50,13 @@ judge_kernel (const char *release, const KvmProbe *probe, CheckList *list)
     check_list_ok (list, _ ("Linux %s"), release);
     return;
   }
-  remedy = newer_kernel_remedy ();
-  check_list_fail (list, remedy,
-                   _ ("Linux %s: only since %d.%d KVM tells the TSC and the host's time together"),
-                   release, KERNEL_MAJOR, KERNEL_MINOR);
+  remedy = remedy_install (PACKAGE_KERNEL);
+  check_list_fail (
+    list, remedy,
+    _ (
+      "Linux %s: only since %d.%d KVM tells the TSC and the host's time together; once a newer one "
+      "is installed, migrate the guests away and reboot"),
+    release, KERNEL_MAJOR, KERNEL_MINOR);
 }
 
 static void
@@ -116,12 +111,13 @@ judge_clock (const KvmProbe *probe, CheckList *list)
     check_list_ok (list, _ ("KVM reads it together with the TSC and the host's time"));
     return;
   }
-  remedy = newer_kernel_remedy ();
-  check_list_fail (list, remedy,
-                   _ ("this KVM cannot read it together with the TSC and the host's time "
-                      "(KVM_CAP_ADJUST_CLOCK is %u, not %d)"),
-                   probe->offered_clock_flags,
-                   KVM_CLOCK_TSC_STABLE | KVM_CLOCK_REALTIME | KVM_CLOCK_HOST_TSC);
+  remedy = remedy_install (PACKAGE_KERNEL);
+  check_list_fail (
+    list, remedy,
+    _ ("this KVM cannot read it together with the TSC and the host's time "
+       "(KVM_CAP_ADJUST_CLOCK is %u, not %d); once a newer kernel is installed, migrate the "
+       "guests away and reboot"),
+    probe->offered_clock_flags, KVM_CLOCK_TSC_STABLE | KVM_CLOCK_REALTIME | KVM_CLOCK_HOST_TSC);
 }
 
 /* TRUE: KVM runs on it. */
@@ -155,10 +151,12 @@ judge_tsc_offset (const KvmProbe *probe, gboolean has_master_clock, CheckList *l
   if (probe->keeps_tsc_offset) {
     check_list_ok (list, _ ("KVM takes one and keeps it"));
   } else if (!probe->has_tsc_offset) {
-    remedy = newer_kernel_remedy ();
-    check_list_fail (list, remedy,
-                     _ ("this KVM has no KVM_VCPU_TSC_OFFSET, which Linux has since "
-                        "5.16: a guest's TSC cannot be set"));
+    remedy = remedy_install (PACKAGE_KERNEL);
+    check_list_fail (
+      list, remedy,
+      _ ("this KVM has no KVM_VCPU_TSC_OFFSET, which Linux has since "
+         "5.16: a guest's TSC cannot be set; once a newer kernel is installed, migrate the "
+         "guests away and reboot"));
   } else if (!has_master_clock) {
     check_list_warn (list, NULL,
                      _ ("KVM takes one and does not keep it, as this host's TSC is not "
@@ -178,12 +176,14 @@ judge_tsc_rate (const KvmProbe *probe, CheckList *list)
 
   check_list_begin (list, "kvm-tsc-frequency", _ ("TSC frequency"));
   if (probe->has_scaling && !probe->has_vm_tsc_khz) {
-    remedy = newer_kernel_remedy ();
-    check_list_warn (list, remedy,
-                     _ ("%u kHz; KVM scales, but before Linux 5.18 does not tell the frequency it "
-                        "scales from: guests "
-                        "from hosts with another frequency would be stock"),
-                     probe->tsc_khz);
+    remedy = remedy_install (PACKAGE_KERNEL);
+    check_list_warn (
+      list, remedy,
+      _ ("%u kHz; KVM scales, but before Linux 5.18 does not tell the frequency it "
+         "scales from: guests "
+         "from hosts with another frequency would be stock; once a newer kernel is installed, "
+         "migrate the guests away and reboot"),
+      probe->tsc_khz);
   } else {
     check_list_ok (list, _ ("%u kHz"), probe->tsc_khz);
   }

@@ -289,19 +289,22 @@ static void
 check_policy (const CheckHost *host, gboolean has_user, CheckList *list)
 {
   g_autofree char *path = check_host_path (host, CLOCKFERRY_BUS_POLICY_PATH);
+  g_autofree char *remedy = NULL;
 
   check_list_begin (list, "bus-policy", _ ("bus policy"));
-  if (!g_file_test (path, G_FILE_TEST_EXISTS))
-    check_list_fail (list, NULL,
+  if (!g_file_test (path, G_FILE_TEST_EXISTS)) {
+    remedy = remedy_reinstall ("clockferry");
+    check_list_fail (list, remedy,
                      _ ("%s is missing: clockferryd may not call libvirt-dbus; install clockferry "
                         "again"),
                      path);
-  else if (!has_user || !host->libvirt_answers)
+  } else if (!has_user || !host->libvirt_answers) {
     check_list_drop (list); /* it cannot be tried, for a reason that was reported */
-  else if (!host->is_root)
+  } else if (!host->is_root) {
     check_list_skip (list);
-  else
+  } else {
     try_policy (list);
+  }
 }
 
 /* public functions */

@@ -41,6 +41,15 @@ quote_word (const char *word)
   return g_shell_quote (word);
 }
 
+/* Those that descend from it call their kernels otherwise. */
+static gboolean
+is_debian (void)
+{
+  g_autofree char *id = g_get_os_info (G_OS_INFO_KEY_ID);
+
+  return g_strcmp0 (id, "debian") == 0;
+}
+
 /* public functions */
 
 char *
@@ -49,10 +58,25 @@ remedy_install (RemedyPackage package)
   g_return_val_if_fail ((guint) package < G_N_ELEMENTS (packages), NULL);
 
   for (Family family = 0; family < FAMILY_COUNT; family++) {
+    if (package == PACKAGE_KERNEL && family == FAMILY_DEBIAN && !is_debian ())
+      continue;
     if (check_command_exists (families[family].manager))
       return g_strdup_printf ("%s %s", families[family].install, packages[package][family]);
   }
   return NULL;
+}
+
+char *
+remedy_reinstall (const char *package)
+{
+  const char *const argv[] = { "dpkg-query", "-W", "-f=${db:Status-Status}", package, NULL };
+  g_auto (CommandOutcome) outcome = { 0 };
+
+  /* where there is no dpkg it cannot be run either */
+  if (!check_command_run (argv, NULL, &outcome, NULL) ||
+      !g_str_has_prefix (outcome.output, "installed"))
+    return NULL;
+  return g_strdup_printf ("apt-get install --reinstall %s", package);
 }
 
 char *

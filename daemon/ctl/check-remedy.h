@@ -17,9 +17,13 @@ typedef enum {
 
 /*
  * "apt-get install chrony", with the package manager that this host has; NULL for one that is not
- * known here. Owned by the caller.
+ * known here, or where the package is called by a name that is not. Owned by the caller.
  */
 char *remedy_install (RemedyPackage package);
+
+/* "apt-get install --reinstall clockferry" where dpkg knows @package as installed, else NULL. Owned by
+ * the caller. */
+char *remedy_reinstall (const char *package);
 
 /* @format filled in with its arguments, strings all, each quoted for sh where it needs to be. Owned
  * by the caller. */

@@ -8,6 +8,7 @@
 #include "build-config.h"
 #include "check-remedy.h"
 #include "ctl-config.h"
+#include "names.h"
 
 #define APPARMOR_FOLDER   "/etc/apparmor.d/"
 #define APPARMOR_QEMU     APPARMOR_FOLDER "abstractions/libvirt-qemu"
@@ -126,6 +127,24 @@ has_selinux_module (const CheckHost *host)
   return has_module;
 }
 
+/* A module can label no port, and confines the daemon to that one. */
+static char *
+load_module_remedy (const CheckHost *host, const char *package)
+{
+  g_autofree char *path = check_host_path (host, CLOCKFERRY_CONFIG_FILE);
+  g_autofree char *config_folder = g_path_get_dirname (CLOCKFERRY_CONFIG_FILE);
+  g_autoptr (Settings) settings = settings_load (path, NULL);
+  g_autofree char *port =
+    g_strdup_printf ("%u", settings != NULL ? settings->port : CLOCKFERRY_DEFAULT_PORT);
+
+  return remedy_format ("semodule -i %s && "
+                        "{ semanage port -a -t clockferry_port_t -p tcp %s || "
+                        "semanage port -m -t clockferry_port_t -p tcp %s; } && "
+                        "restorecon -R " CLOCKFERRY_DAEMON_PATH " " CLOCKFERRY_STATE_DIR " %s && "
+                        "systemctl restart clockferryd",
+                        package, port, port, config_folder);
+}
+
 static void
 judge_selinux (const CheckHost *host, gboolean is_enforcing, CheckList *list)
 {
@@ -138,8 +157,7 @@ judge_selinux (const CheckHost *host, gboolean is_enforcing, CheckList *list)
     check_list_ok (list, is_enforcing ? _ ("enforcing, with clockferry's module")
                                       : _ ("permissive, with clockferry's module"));
   } else if (g_file_test (package, G_FILE_TEST_EXISTS)) {
-    remedy = remedy_format (
-      "semodule -i %s && restorecon -R " CLOCKFERRY_DAEMON_PATH " " CLOCKFERRY_STATE_DIR, package);
+    remedy = load_module_remedy (host, package);
     check_list_warn (list, remedy,
                      _ ("clockferry's module is there and not loaded: the daemon is "
                         "not confined"));

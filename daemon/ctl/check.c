@@ -277,6 +277,10 @@ check_run (const CtlContext *context, int argc, char **argv)
     return command_fail (
       NAME, CTL_EXIT_USAGE,
       _ ("--peer and a domain do not go together; see clockferryctl check --help"));
+  if (argc > 1 && !g_utf8_validate (argv[1], -1, NULL))
+    return command_fail (NAME, CTL_EXIT_USAGE,
+                         _ ("the name of a domain is UTF-8, and what was given is not; "
+                            "clockferryctl list shows those that run"));
   if (peer != NULL)
     return check_peer (context, peer);
   return argc > 1 ? check_domain (context, argv[1]) : check_this_host (context);

@@ -12,6 +12,9 @@
 
 #define XML_INACTIVE 2u /* VIR_DOMAIN_XML_INACTIVE */
 
+/* that of a user who is not root asks the session's libvirt unless told */
+#define VIRSH "virsh -c qemu:///system"
+
 #define DAEMON_BUS_NAME     "org.clockferry1"
 #define DAEMON_DOMAIN_PATH  "/org/clockferry1/domain/_"
 #define DAEMON_DOMAIN_IFACE "org.clockferry1.Domain"
@@ -142,9 +145,9 @@ judge_type (const DomainFacts *facts, CheckList *list)
 static void
 judge_missing_helper (const DomainCheck *check, CheckList *list)
 {
-  const char *name = check->facts->name;
-  g_autofree char *edit = remedy_format ("virsh edit %s", name);
-  g_autofree char *shut_down = remedy_format ("virsh shutdown %s", name);
+  const char *uuid = check->facts->uuid;
+  g_autofree char *edit = remedy_format (VIRSH " edit %s", uuid);
+  g_autofree char *shut_down = remedy_format (VIRSH " shutdown %s", uuid);
 
   if (!check->facts->is_running)
     check_list_fail (
@@ -222,7 +225,7 @@ static void
 judge_policy (const DomainFacts *facts, CheckList *list)
 {
   g_autofree char *edit = remedy_format (
-    "virsh metadata %s --uri " CLOCKFERRY_POLICY_NS " --key clockferry --edit", facts->name);
+    VIRSH " metadata %s --uri " CLOCKFERRY_POLICY_NS " --key clockferry --edit", facts->uuid);
 
   check_list_begin (list, "domain-policy", _ ("its policy"));
   if (facts->policy_problem != NULL)

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "check-command.h"
+#include "check-host.h"
 #include "ctl-config.h"
 
 /* A whole line of data/50-clockferry.in. */
@@ -218,17 +219,51 @@ stage (const HookPaths *paths, const char *hooks_folder, GError **error)
   return NULL;
 }
 
-/* Returns FALSE with the staged file still there. */
+/*
+ * libvirt's daemons may not run what has the label of the folder that it was made in. A host without
+ * SELinux, or without a program that knows its labels, has nothing to do here.
+ */
 static gboolean
-move_staged (const char *staged, const HookPaths *paths, const char *hook_folder, GError **error)
+restore_labels (const HookPaths *paths, const char *hooks_folder, GError **error)
 {
+  const char *const argv[] = { paths->relabel, "-RF", hooks_folder, NULL };
+  g_auto (CommandOutcome) outcome = { 0 };
+  g_autoptr (GError) cause = NULL;
+
+  if (!g_file_test (paths->selinux, G_FILE_TEST_EXISTS) || !check_command_exists (paths->relabel))
+    return TRUE;
+  if (check_command_run (argv, NULL, &outcome, &cause) && outcome.exit_status == 0)
+    return TRUE;
+  g_set_error (
+    error, G_IO_ERROR, G_IO_ERROR_FAILED,
+    /* TRANSLATORS: a folder, what restorecon said, the folder again */
+    _ ("SELinux's labels of %s could not be set, so the hook was not put in place: %s; see "
+       "restorecon -RFv %s"),
+    hooks_folder, cause != NULL ? cause->message : outcome.problem, hooks_folder);
+  return FALSE;
+}
+
+/* Returns FALSE with the staged file still there, unless it was put in place and taken away again. */
+static gboolean
+move_staged (const char *staged, const HookPaths *paths, const char *hooks_folder, GError **error)
+{
+  g_autofree char *hook_folder = g_path_get_dirname (paths->installed);
+
   if (!try_staged (staged, error)) {
     g_prefix_error (error, _ ("the hook does not run on this host and was not put in place, as "
                               "domains could not start with it: "));
     return FALSE;
   }
+  /* before, so that the folder and the file are right while libvirt can see them; after, since the
+   * file's label goes by its folder */
+  if (!restore_labels (paths, hooks_folder, error))
+    return FALSE;
   if (g_rename (staged, paths->installed) < 0)
     return fail_errno (error, _ ("cannot put the hook in place as %s"), paths->installed);
+  if (!restore_labels (paths, hooks_folder, error)) {
+    (void) g_unlink (paths->installed);
+    return FALSE;
+  }
   return sync_folder (hook_folder, error);
 }
 
@@ -243,6 +278,8 @@ hook_paths_new (const char *root)
   paths->master = g_strconcat (root, CLOCKFERRY_HOOK_MASTER_PATH, NULL);
   paths->program = g_strconcat (root, CLOCKFERRY_HOOK_PROGRAM_PATH, NULL);
   paths->owner = *root == '\0' ? 0 : geteuid ();
+  paths->selinux = g_strconcat (root, CHECK_SELINUX_ENFORCE, NULL);
+  paths->relabel = g_strdup ("restorecon");
   return paths;
 }
 
@@ -252,6 +289,8 @@ hook_paths_free (HookPaths *paths)
   g_free (paths->installed);
   g_free (paths->master);
   g_free (paths->program);
+  g_free (paths->selinux);
+  g_free (paths->relabel);
   g_free (paths);
 }
 
@@ -269,6 +308,16 @@ hook_file_look (const HookPaths *paths, HookFileState *state, GError **error)
     return judge_regular (paths, &st, state, error);
   *state = S_ISLNK (st.st_mode) ? HOOK_FILE_LINK : HOOK_FILE_NOT_REGULAR;
   return TRUE;
+}
+
+gboolean
+hook_file_is_ours (const char *path)
+{
+  g_autofree char *text = NULL;
+  struct stat st;
+
+  return lstat (path, &st) == 0 && S_ISREG (st.st_mode) &&
+         g_file_get_contents (path, &text, NULL, NULL) && has_mark (text);
 }
 
 gboolean
@@ -295,7 +344,7 @@ hook_file_put (const HookPaths *paths, HookFileChange *change, GError **error)
   staged = stage (paths, hooks_folder, error);
   if (staged == NULL)
     return FALSE;
-  if (!move_staged (staged, paths, hook_folder, error)) {
+  if (!move_staged (staged, paths, hooks_folder, error)) {
     (void) g_unlink (staged);
     return FALSE;
   }

@@ -23,6 +23,8 @@ typedef struct {
   char *master;    /* /usr/share/clockferry/50-clockferry */
   char *program;   /* /usr/bin/clockferry-hook, which the file runs */
   uid_t owner;     /* who has to own the file: root, but for tests */
+  char *selinux;   /* /sys/fs/selinux/enforce: there while SELinux is in use */
+  char *relabel;   /* restorecon, looked for where programs of administrators are */
 } HookPaths;
 
 /* The paths of this host, below @root, which is "" but for tests. */
@@ -42,9 +44,13 @@ typedef enum {
   HOOK_FILE_NOT_REGULAR,    /* a folder or anything else */
 } HookFileState;
 
-/* FALSE with a GFileError that names the file, translated, when it cannot be read. */
+/* FALSE with a GFileError that names the file, translated, when it cannot be read;
+ * G_FILE_ERROR_ACCES where only root may look into libvirt's folder. */
 gboolean hook_file_look (const HookPaths *paths, HookFileState *state, GError **error)
   G_GNUC_WARN_UNUSED_RESULT;
+
+/* Whether @path is a regular file with our mark, whatever it is called. */
+gboolean hook_file_is_ours (const char *path);
 
 typedef enum {
   HOOK_FILE_UNCHANGED,
@@ -54,8 +60,9 @@ typedef enum {
 } HookFileChange;
 
 /*
- * See that the hook is in place; again does no harm. FALSE with an error for people, translated,
- * that names the next step: then nothing was changed.
+ * See that the hook is in place; again does no harm. Where SELinux is in use, the folder of hooks
+ * and all in it get the labels of the policy. FALSE with an error for people, translated, that names
+ * the next step: then nothing was changed, but for a hook that could not be labelled, which is gone.
  */
 gboolean hook_file_put (const HookPaths *paths, HookFileChange *change, GError **error)
   G_GNUC_WARN_UNUSED_RESULT;

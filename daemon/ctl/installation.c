@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "installation.h"
 
+#include <errno.h>
 #include <gio/gio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -33,7 +34,9 @@ installation_judge_hook (const char *path)
 {
   struct stat status;
 
-  if (stat (path, &status) != 0 || !S_ISREG (status.st_mode))
+  if (stat (path, &status) != 0)
+    return errno == EACCES ? HOOK_NOT_SEEN : HOOK_ABSENT;
+  if (!S_ISREG (status.st_mode))
     return HOOK_ABSENT;
   /* libvirtd is root, to whom anybody's permission to execute is enough */
   return (status.st_mode & (S_IXUSR | S_IXGRP | S_IXOTH)) != 0 ? HOOK_IN_PLACE

@@ -13,6 +13,7 @@ typedef enum {
   HOOK_ABSENT,         /* not there: guests that arrive get no helper */
   HOOK_NOT_EXECUTABLE, /* libvirt runs executable files only */
   HOOK_IN_PLACE,
+  HOOK_NOT_SEEN, /* only root may look into its folder */
 } HookState;
 
 typedef enum {

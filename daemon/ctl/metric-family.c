@@ -6,7 +6,7 @@
 
 #include "output.h"
 
-#define NS_PER_S G_GINT64_CONSTANT (1000000000)
+#define NS_PER_S G_GUINT64_CONSTANT (1000000000)
 
 typedef struct {
   char *suffix;
@@ -174,9 +174,10 @@ metric_family_add_count (MetricFamily *family, const char *suffix, guint64 count
 char *
 metric_format_seconds (gint64 ns)
 {
-  gint64 magnitude = ABS (ns);
+  /* of G_MININT64 as well */
+  guint64 magnitude = ns < 0 ? -(guint64) ns : (guint64) ns;
 
-  return g_strdup_printf ("%s%" G_GINT64_FORMAT ".%09" G_GINT64_FORMAT, ns < 0 ? "-" : "",
+  return g_strdup_printf ("%s%" G_GUINT64_FORMAT ".%09" G_GUINT64_FORMAT, ns < 0 ? "-" : "",
                           magnitude / NS_PER_S, magnitude % NS_PER_S);
 }
 

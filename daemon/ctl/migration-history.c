@@ -275,6 +275,14 @@ set_ambiguous (GError **error, const char *prefix, const GPtrArray *ids)
                ids->len, prefix, list->str, ids->len > LISTED_MAX ? "…" : "");
 }
 
+static void
+set_not_found (GError **error, const char *prefix)
+{
+  g_set_error (error, CTL_ERROR, CTL_ERROR_NOT_FOUND,
+               _ ("no migration in the journal begins with %s; clockferryctl history lists them"),
+               prefix);
+}
+
 static char *
 complete_id (sd_journal *journal, const char *prefix, GError **error)
 {
@@ -286,9 +294,7 @@ complete_id (sd_journal *journal, const char *prefix, GError **error)
     return NULL;
   }
   if (ids->len == 0) {
-    g_set_error (error, CTL_ERROR, CTL_ERROR_NOT_FOUND,
-                 _ ("no migration in the journal begins with %s; clockferryctl history lists them"),
-                 prefix);
+    set_not_found (error, prefix);
     return NULL;
   }
   return g_strdup (g_ptr_array_index (ids, 0));
@@ -405,6 +411,11 @@ migration_history_find (sd_journal *journal, const char *id, GError **error)
     take_event (journal, whole_id, records);
   if (result < 0) {
     journal_set_error (error, result);
+    return NULL;
+  }
+  /* entries with the id that lack what a migration's have */
+  if (records->len == 0) {
+    set_not_found (error, whole_id);
     return NULL;
   }
   return g_steal_pointer (&records);

@@ -35,7 +35,7 @@ GPtrArray *migration_history_read (sd_journal *journal, const HistoryQuery *quer
 /*
  * The migration whose id begins with @id, or the one that ended last where @id is "last", with all
  * its events; of MigrationRecord, owned by the caller. A journal of two hosts has two, as it left and
- * as it arrived. NULL with CTL_ERROR_NOT_FOUND, CTL_ERROR_INVALID (no id, or the beginning of
+ * as it arrived; there is always one. NULL with CTL_ERROR_NOT_FOUND, CTL_ERROR_INVALID (no id, or the beginning of
  * several) or CTL_ERROR_FAILED.
  */
 GPtrArray *migration_history_find (sd_journal *journal, const char *id, GError **error)

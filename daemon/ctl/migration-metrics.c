@@ -128,8 +128,11 @@ add_histogram (GPtrArray *families, MetricFamily *family, const Bucket *buckets,
   g_autofree char *sum = NULL;
   g_autofree char *since = metric_format_seconds (since_us * NS_PER_US);
 
-  for (guint i = 0; i < values->len; i++)
-    sum_ns += g_array_index (values, gint64, i);
+  for (guint i = 0; i < values->len; i++) {
+    /* none is negative; 292 years is as much as can be said */
+    if (__builtin_add_overflow (sum_ns, g_array_index (values, gint64, i), &sum_ns))
+      sum_ns = G_MAXINT64;
+  }
   sum = metric_format_seconds (sum_ns);
   for (gsize i = 0; i < bucket_count; i++)
     metric_family_add_count (family, "_bucket", count_up_to (values, buckets[i].limit_ns), "le",

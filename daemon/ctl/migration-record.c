@@ -96,7 +96,8 @@ migration_record_get_int (const MigrationRecord *record, const char *field, gint
 {
   const char *text = migration_record_get (record, field);
 
-  return text != NULL && g_ascii_string_to_signed (text, 10, G_MININT64, G_MAXINT64, value, NULL);
+  return text != NULL && g_ascii_string_to_signed (text, 10, -MIGRATION_VALUE_MAX,
+                                                   MIGRATION_VALUE_MAX, value, NULL);
 }
 
 const char *
@@ -126,13 +127,17 @@ migration_record_is_credited (const MigrationRecord *record)
 gboolean
 migration_record_get_blackout (const MigrationRecord *record, gint64 *blackout_ns)
 {
-  gint64 host_src_ns = 0, host_dest_ns = 0, theta_ns = 0;
+  gint64 host_src_ns = 0, host_dest_ns = 0, theta_ns = 0, between_ns = 0, true_ns = 0;
 
   if (!migration_record_get_int (record, "HOST_SRC_NS", &host_src_ns) ||
       !migration_record_get_int (record, "HOST_DEST_NS", &host_dest_ns) || host_dest_ns == 0 ||
       !migration_record_get_int (record, "THETA_NS", &theta_ns))
     return FALSE;
-  *blackout_ns = host_dest_ns - theta_ns - host_src_ns;
+  if (__builtin_sub_overflow (host_dest_ns, host_src_ns, &between_ns) ||
+      __builtin_sub_overflow (between_ns, theta_ns, &true_ns) || true_ns < -MIGRATION_VALUE_MAX ||
+      true_ns > MIGRATION_VALUE_MAX)
+    return FALSE;
+  *blackout_ns = true_ns;
   return TRUE;
 }
 

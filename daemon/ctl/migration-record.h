@@ -32,7 +32,13 @@ void migration_record_add (MigrationRecord *record, gint64 realtime_us, GHashTab
  */
 const char *migration_record_get (const MigrationRecord *record, const char *field);
 
-/* The same as a number; FALSE where there is none. */
+/*
+ * What a number is believed to be at most, either way: in ns 146 years, and there is room for half as
+ * much again in a gint64.
+ */
+#define MIGRATION_VALUE_MAX (G_GINT64_CONSTANT (1) << 62)
+
+/* The same as a number, within +-MIGRATION_VALUE_MAX; FALSE where there is none. */
 gboolean migration_record_get_int (const MigrationRecord *record, const char *field, gint64 *value);
 
 /* The domain's name, or its UUID. */
@@ -50,7 +56,7 @@ gboolean migration_record_is_credited (const MigrationRecord *record);
 
 /*
  * How long the guest's clocks stood still, as far as the two hosts' clocks tell: from the guest's last
- * KVM_GET_CLOCK on the source to its first clock on the destination. FALSE where it is not known.
+ * KVM_GET_CLOCK on the source to its first clock on the destination, within +-MIGRATION_VALUE_MAX. FALSE where it is not known.
  */
 gboolean migration_record_get_blackout (const MigrationRecord *record, gint64 *blackout_ns);
 

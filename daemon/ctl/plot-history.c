@@ -259,7 +259,7 @@ has_credited (const GPtrArray *arrivals)
 /* public functions */
 
 char *
-plot_script_history (const GPtrArray *records, PlotFormat format, GError **error)
+plot_script_history (const GPtrArray *records, PlotFormat format, guint *count, GError **error)
 {
   g_autoptr (GPtrArray) arrivals = list_arrivals (records);
   gboolean is_exactness_known = has_credited (arrivals);
@@ -267,6 +267,7 @@ plot_script_history (const GPtrArray *records, PlotFormat format, GError **error
   g_autofree char *title = NULL;
   GString *script;
 
+  *count = arrivals->len;
   if (arrivals->len == 0) {
     g_set_error (error, CTL_ERROR, CTL_ERROR_FAILED,
                  _ ("no guest arrived in that time: there is nothing to draw"));

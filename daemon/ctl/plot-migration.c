@@ -58,13 +58,18 @@ read_stock_tsc (const MigrationRecord *record, gint64 *error_ns)
 {
   g_autoptr (GArray) offsets = migration_offsets_parse (migration_record_get (record, "OFFSETS"));
   const VcpuOffsets *first = offsets->len > 0 ? &g_array_index (offsets, VcpuOffsets, 0) : NULL;
-  gint64 freq_khz = 0;
+  gint64 freq_khz = 0, ticks;
+  __int128 ns;
 
   if (first == NULL || first->after_ticks == 0 ||
       !migration_record_get_int (record, "FREQ_KHZ", &freq_khz) || freq_khz <= 0)
     return FALSE;
-  *error_ns =
-    (gint64) ((__int128) (first->before_ticks - first->after_ticks) * NS_PER_MS / freq_khz);
+  /* offsets wrap as the TSC does */
+  ticks = (gint64) ((guint64) first->before_ticks - (guint64) first->after_ticks);
+  ns = (__int128) ticks * NS_PER_MS / freq_khz;
+  if (ns < -MIGRATION_VALUE_MAX || ns > MIGRATION_VALUE_MAX)
+    return FALSE;
+  *error_ns = (gint64) ns;
   return TRUE;
 }
 
@@ -165,7 +170,7 @@ add_level (GString *script, const char *block, gint64 begin_ns, gint64 end_ns, g
 static gint64
 get_aside_ns (const ClockErrors *errors)
 {
-  return errors->blackout_ns * 6 / 10;
+  return errors->blackout_ns / 2 + errors->blackout_ns / 10;
 }
 
 static void
@@ -243,7 +248,8 @@ add_upper_panel (GString *script, const MigrationRecord *record, const ClockErro
 static void
 add_lower_panel (GString *script, const ClockErrors *errors)
 {
-  gint64 span_ns = MAX ((ABS (errors->residual_ns) + errors->bound_ns) * 3 / 2, 3);
+  gint64 farthest_ns = ABS (errors->residual_ns) + errors->bound_ns;
+  gint64 span_ns = MAX (farthest_ns + farthest_ns / 2, 3);
   AxisUnit unit = choose_unit (span_ns);
   /* TRANSLATORS: the label of an axis, with its unit */
   g_autofree char *label = g_strdup_printf (_ ("the same, close up, %s"), unit.symbol);

@@ -26,6 +26,8 @@ char *plot_script_migration (const MigrationRecord *record, PlotFormat format, G
 
 /*
  * Blackouts, residuals and claimed bounds of @records (of MigrationRecord, the newest last) over
- * time. NULL with CTL_ERROR_FAILED if none of them arrived. Owned by the caller.
+ * time; *@count is how many are drawn, those that arrived. NULL with CTL_ERROR_FAILED if none did.
+ * Owned by the caller.
  */
-char *plot_script_history (const GPtrArray *records, PlotFormat format, GError **error);
+char *plot_script_history (const GPtrArray *records, PlotFormat format, guint *count,
+                           GError **error);

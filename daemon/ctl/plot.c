@@ -134,8 +134,7 @@ plan_history (sd_journal *journal, const PlotOptions *options, Picture *picture,
                  options->domain);
     return FALSE;
   }
-  picture->migrations = records->len;
-  picture->script = plot_script_history (records, picture->format, error);
+  picture->script = plot_script_history (records, picture->format, &picture->migrations, error);
   if (picture->path == NULL)
     picture->path = g_strdup ("clockferry-history.svg");
   return picture->script != NULL;

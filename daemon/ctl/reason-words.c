@@ -32,7 +32,8 @@ static const ReasonWords helper_reasons[HELPER_REASON_COUNT] = {
         "are.") },
   [HELPER_REASON_MAX_ADVANCE] = {
     N_ ("The blackout was longer than the longest one that may be credited."),
-    N_ ("Make the blackout shorter (virsh migrate-setmaxdowntime), or raise MaxAdvanceSec= or the domain's own maxAdvanceSec.") },
+    N_ ("Make the blackout shorter (virsh migrate-setmaxdowntime), or raise MaxAdvanceSec= or the "
+        "domain's own maxAdvanceSec.") },
   [HELPER_REASON_LONGER_THAN_KNOWN] = {
     N_ ("By the hosts' clocks the guest was paused before the QEMU that received it was started."),
     N_ ("Synchronise both hosts' clocks (chronyc tracking), and do not set HostClock=trust unless they "

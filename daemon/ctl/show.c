@@ -10,7 +10,7 @@
 #include "reason-words.h"
 
 #define NAME      "show"
-#define NS_PER_S  G_GINT64_CONSTANT (1000000000)
+#define NS_PER_S  G_GUINT64_CONSTANT (1000000000)
 #define NS_PER_US 1000
 
 /* values */
@@ -19,9 +19,10 @@
 static char *
 format_exact (gint64 ns)
 {
-  gint64 magnitude = ABS (ns);
+  /* of G_MININT64 as well */
+  guint64 magnitude = ns < 0 ? -(guint64) ns : (guint64) ns;
 
-  return g_strdup_printf ("%s%" G_GINT64_FORMAT ".%09" G_GINT64_FORMAT " s", ns < 0 ? "-" : "",
+  return g_strdup_printf ("%s%" G_GUINT64_FORMAT ".%09" G_GUINT64_FORMAT " s", ns < 0 ? "-" : "",
                           magnitude / NS_PER_S, magnitude % NS_PER_S);
 }
 
@@ -119,12 +120,13 @@ print_theta (const CtlContext *context, const MigrationRecord *record)
       /* TRANSLATORS: %s is a time with its sign */
       _ ("destination minus source: %s, trusted; nobody knows how exactly"), distance);
   else if (is_trusted)
-    /* TRANSLATORS: times, the first with its sign */
-    text =
-      g_strdup_printf (_ ("destination minus source: %s, within ± %s, trusted"), distance, bound);
+    text = g_strdup_printf (
+      /* TRANSLATORS: times, the first with its sign */
+      _ ("destination minus source: %s, within ± %s, trusted"), distance, bound);
   else
-    text =
-      g_strdup_printf (_ ("destination minus source: %s, within ± %s, measured"), distance, bound);
+    text = g_strdup_printf (
+      /* TRANSLATORS: times, the first with its sign */
+      _ ("destination minus source: %s, within ± %s, measured"), distance, bound);
   /* TRANSLATORS: how far the two hosts' clocks are apart */
   output_field (context, _ ("Hosts' clocks"), OUTPUT_PLAIN, text);
 }
@@ -213,7 +215,7 @@ static void
 add_clock (Table *table, const MigrationRecord *record, const char *label, const char *source,
            const char *destination, gint64 shift_ns)
 {
-  gint64 source_ns = 0, dest_ns = 0;
+  gint64 source_ns = 0, dest_ns = 0, passed_ns = 0;
   gboolean has_dest = migration_record_get_int (record, destination, &dest_ns) && dest_ns != 0;
   g_autofree char *source_text = NULL;
   g_autofree char *dest_text = NULL;
@@ -224,7 +226,9 @@ add_clock (Table *table, const MigrationRecord *record, const char *label, const
   source_text = format_exact (source_ns);
   if (has_dest) {
     dest_text = format_exact (dest_ns);
-    passed = format_exact (dest_ns - source_ns - shift_ns);
+    if (!__builtin_sub_overflow (dest_ns, source_ns, &passed_ns) &&
+        !__builtin_sub_overflow (passed_ns, shift_ns, &passed_ns))
+      passed = format_exact (passed_ns);
   }
   table_add_row (table, label, source_text, dest_text, passed);
 }

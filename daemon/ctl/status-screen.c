@@ -15,6 +15,12 @@
 static void
 print_hook (const CtlContext *context, HookState hook)
 {
+  static const OutputStyle styles[] = {
+    [HOOK_ABSENT] = OUTPUT_BAD,
+    [HOOK_NOT_EXECUTABLE] = OUTPUT_BAD,
+    [HOOK_IN_PLACE] = OUTPUT_GOOD,
+    [HOOK_NOT_SEEN] = OUTPUT_PLAIN,
+  };
   const char *path = installation_hook_path ();
   g_autofree char *text = NULL;
 
@@ -33,8 +39,11 @@ print_hook (const CtlContext *context, HookState hook)
       g_strdup (_ ("not in place, so guests that arrive get no helper; clockferryctl enable puts "
                    "it there"));
     break;
+  case HOOK_NOT_SEEN:
+    text = g_strdup_printf (_ ("cannot be seen without root: %s"), path);
+    break;
   }
-  output_field (context, _ ("Hook"), hook == HOOK_IN_PLACE ? OUTPUT_GOOD : OUTPUT_BAD, text);
+  output_field (context, _ ("Hook"), styles[hook], text);
 }
 
 static void

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "bus-migration.h"
 #include "commands.h"
+#include "ctl-error.h"
 #include "host-status.h"
 #include "migration-json.h"
 #include "output.h"
@@ -12,6 +13,7 @@ static const char *const hook_words[] = {
   [HOOK_ABSENT] = "absent",
   [HOOK_NOT_EXECUTABLE] = "not-executable",
   [HOOK_IN_PLACE] = "in-place",
+  [HOOK_NOT_SEEN] = NULL,
 };
 
 static const char *const helper_words[] = {
@@ -172,7 +174,11 @@ print_json (const HostStatus *status)
     add_last (builder, status);
   } else {
     begin_object (builder, "daemon");
-    output_json_bool (builder, "running", FALSE);
+    json_builder_set_member_name (builder, "running");
+    if (g_error_matches (status->problem, CTL_ERROR, CTL_ERROR_NOT_RUNNING))
+      json_builder_add_boolean_value (builder, FALSE);
+    else /* it may run, and could not be asked */
+      json_builder_add_null_value (builder);
     output_json_text (builder, "problem", status->problem->message);
     json_builder_end_object (builder);
   }

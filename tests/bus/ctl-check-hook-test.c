@@ -4,6 +4,9 @@
  */
 #include "check-host.h"
 
+#include <glib/gstdio.h>
+#include <unistd.h>
+
 #include "ctl-check-bus.h"
 #include "ctl-check-expect.h"
 #include "ctl-check-fixture.h"
@@ -91,6 +94,33 @@ test_hook_states (CheckFixture *fixture, gconstpointer data)
   g_assert_cmpint (check_expect_find (fixture->list, "hook-file")->status, ==, CHECK_FAILURE);
   remedy = g_strdup_printf ("rm %s%s", fixture->root, copy);
   check_expect (fixture->list, "hook-others", CHECK_WARNING, ".dpkg-old", remedy);
+
+  /* the name alone makes it nobody's */
+  check_fixture_restart (fixture);
+  g_free (check_fixture_write (fixture, copy, "#!/bin/sh\n", 0755));
+  check_hook (fixture->host, fixture->list);
+  check_expect (fixture->list, "hook-others", CHECK_OK, "2 run by libvirt, 1 not executable", NULL);
+}
+
+/* As /etc/libvirt is to those who are not root, where it is root's own. */
+static void
+test_hook_hidden (CheckFixture *fixture, gconstpointer data)
+{
+  gboolean is_root = geteuid () == 0;
+
+  g_free (check_fixture_write (fixture, CLOCKFERRY_HOOK_PATH, HOOK_TEXT, 0755));
+  fixture->host->is_root = FALSE;
+  g_assert_cmpint (g_chmod (fixture->root, 0), ==, 0);
+  if (is_root)
+    g_assert_cmpint (seteuid (65534), ==, 0);
+  check_hook (fixture->host, fixture->list);
+  if (is_root)
+    g_assert_cmpint (seteuid (0), ==, 0);
+  g_assert_cmpint (g_chmod (fixture->root, 0700), ==, 0);
+  check_list_finish (fixture->list, "true");
+  check_expect_none (fixture->list, "hook-file");
+  check_expect_none (fixture->list, "hook-others");
+  check_expect (fixture->list, "not-root", CHECK_WARNING, "other hooks", "true");
 }
 
 static void
@@ -120,6 +150,8 @@ main (int argc, char **argv)
   g_test_add ("/ctl-check-hook/seen", CheckFixture, NULL, check_bus_set_up, test_hook_seen,
               check_bus_tear_down);
   g_test_add ("/ctl-check-hook/states", CheckFixture, NULL, check_bus_set_up, test_hook_states,
+              check_bus_tear_down);
+  g_test_add ("/ctl-check-hook/hidden", CheckFixture, NULL, check_bus_set_up, test_hook_hidden,
               check_bus_tear_down);
   g_test_add ("/ctl-check-hook/program", CheckFixture, NULL, check_bus_set_up, test_hook_program,
               check_bus_tear_down);

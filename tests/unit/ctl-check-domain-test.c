@@ -123,7 +123,8 @@ test_pv_clock (void)
 /* verdicts */
 
 #define EDIT_POLICY                                                                                \
-  "virsh metadata web --uri https://clockferry.org/policy/1 --key clockferry --edit"
+  "virsh -c qemu:///system metadata " UUID                                                         \
+  " --uri https://clockferry.org/policy/1 --key clockferry --edit"
 
 /* A domain that runs with the helper, and that the daemon is ready for. */
 static DomainCheck *
@@ -233,18 +234,21 @@ test_without_helper (void)
   check->facts = parse ("kvm", 3, "");
   check->state = (DomainState){ .is_known = TRUE, .problem = g_strdup ("there is no helper") };
   list = judge (check, DOMAIN_STOCK, "started without");
-  check_expect (list, "domain-helper", CHECK_FAILURE, CLOCKFERRY_HELPER_SONAME, "virsh edit web");
+  check_expect (list, "domain-helper", CHECK_FAILURE, CLOCKFERRY_HELPER_SONAME,
+                "virsh -c qemu:///system edit " UUID);
   /* the daemon says nothing else */
   check_expect_none (list, "domain-ready");
 
   check->definition = parse ("kvm", -1, HELPER);
   defined_list = judge (check, DOMAIN_STOCK, "start it again");
-  check_expect (defined_list, "domain-helper", CHECK_FAILURE, NULL, "virsh shutdown web");
+  check_expect (defined_list, "domain-helper", CHECK_FAILURE, NULL,
+                "virsh -c qemu:///system shutdown " UUID);
 
   g_clear_pointer (&check->facts, domain_facts_free);
   check->facts = parse ("kvm", -1, "");
   off_list = judge (check, DOMAIN_STOCK, "does not run");
-  check_expect (off_list, "domain-helper", CHECK_FAILURE, NULL, "virsh edit web");
+  check_expect (off_list, "domain-helper", CHECK_FAILURE, NULL,
+                "virsh -c qemu:///system edit " UUID);
   check_expect_none (off_list, "domain-ready");
 }
 

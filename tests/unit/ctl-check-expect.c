@@ -7,21 +7,9 @@
 
 /* Of sh and of clockferry itself; of other distributions; of what need not be installed here. */
 static const char *const known_commands[] = {
-  "echo",
-  "printf",
-  "clockferryctl",
-  "sudo",
-  "chronyc",
-  "ntpq",
-  "timedatectl",
-  "dnf",
-  "semodule",
-  "restorecon",
-  "apparmor_parser",
-  "zypper",
-  "virsh",
-  "modprobe",
-  NULL,
+  "echo",       "printf",          "clockferryctl", "sudo",     "chronyc",  "ntpq",
+  "ntpctl",     "timedatectl",     "dnf",           "semodule", "{", /* semanage */
+  "restorecon", "apparmor_parser", "zypper",        "virsh",    "modprobe", NULL,
 };
 
 /* public functions */

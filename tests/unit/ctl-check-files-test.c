@@ -116,6 +116,7 @@ static void
 test_selinux (CheckFixture *fixture, gconstpointer data)
 {
   g_autofree char *package = NULL;
+  g_autofree char *config_folder = NULL;
   g_autofree char *remedy = NULL;
 
   check_security (fixture->host, fixture->list);
@@ -128,8 +129,14 @@ test_selinux (CheckFixture *fixture, gconstpointer data)
 
   check_fixture_restart (fixture);
   package = check_fixture_write (fixture, CLOCKFERRY_SELINUX_PACKAGE_PATH, "", 0644);
-  remedy = g_strdup_printf (
-    "semodule -i %s && restorecon -R " CLOCKFERRY_DAEMON_PATH " " CLOCKFERRY_STATE_DIR, package);
+  g_free (check_fixture_write (fixture, CLOCKFERRY_CONFIG_FILE, "[clockferry]\nPort=4711\n", 0644));
+  config_folder = g_path_get_dirname (CLOCKFERRY_CONFIG_FILE);
+  remedy =
+    g_strdup_printf ("semodule -i %s && { semanage port -a -t clockferry_port_t -p tcp 4711 || "
+                     "semanage port -m -t clockferry_port_t -p tcp 4711; } && "
+                     "restorecon -R " CLOCKFERRY_DAEMON_PATH " " CLOCKFERRY_STATE_DIR " %s && "
+                     "systemctl restart clockferryd",
+                     package, config_folder);
   check_security (fixture->host, fixture->list);
   check_expect (fixture->list, "selinux", CHECK_WARNING, "not loaded", remedy);
 

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/kvm.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "ctl-check-expect.h"
@@ -128,6 +129,8 @@ test_old_kernel (void)
   const CheckResult *kernel = check_expect_find (list, "kernel-version");
 
   g_assert_cmpint (kernel->status, ==, CHECK_FAILURE);
+  g_assert_nonnull (strstr (kernel->finding, "migrate the guests away and reboot"));
+  g_assert_true (kernel->remedy == NULL || strstr (kernel->remedy, "reboot") == NULL);
   check_expect (list, "kvm-clock", CHECK_FAILURE, "KVM_CAP_ADJUST_CLOCK is 2, not 14",
                 kernel->remedy);
   check_expect (list, "kvm-tsc-offset", CHECK_FAILURE, "KVM_VCPU_TSC_OFFSET", kernel->remedy);

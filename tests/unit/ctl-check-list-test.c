@@ -78,6 +78,8 @@ test_remedy (void)
   g_autofree char *quoted = remedy_format ("rm %s", "/tmp/it's $HOME; reboot");
   g_autofree char *empty = remedy_format ("test -n %s", "");
   g_autofree char *install = remedy_install (PACKAGE_TIME_DAEMON);
+  g_autofree char *no_package = remedy_reinstall ("no-such-package");
+  g_autofree char *dpkg = remedy_reinstall ("dpkg");
   g_auto (GStrv) words = NULL;
   int count = 0;
 
@@ -91,6 +93,9 @@ test_remedy (void)
     g_assert_true (g_str_has_suffix (install, " chrony"));
   else
     g_assert_false (check_command_exists ("apt-get"));
+  g_assert_null (no_package);
+  if (check_command_exists ("dpkg-query"))
+    g_assert_cmpstr (dpkg, ==, "apt-get install --reinstall dpkg");
 }
 
 static void

@@ -382,6 +382,54 @@ test_no_folder (Fixture *fixture, gconstpointer data)
   assert_not_put (fixture, fixture->hook_folder);
 }
 
+/* A program in place of restorecon that notes what it is called with, and ends with status 0 only so
+ * many times. */
+static void
+use_selinux (Fixture *fixture, int good_runs)
+{
+  g_autofree char *script =
+    g_strdup_printf ("#!/bin/sh\n"
+                     "echo \"$*\" >> %s/runs\n"
+                     "[ $(wc -l < %s/runs) -le %d ] || { echo bad label >&2; exit 1; }\n",
+                     fixture->root, fixture->root, good_runs);
+
+  write_file (fixture->paths->selinux, "1", 0644);
+  g_free (fixture->paths->relabel);
+  fixture->paths->relabel = g_build_filename (fixture->root, "restorecon", NULL);
+  write_file (fixture->paths->relabel, script, 0755);
+}
+
+static void
+test_labels (Fixture *fixture, gconstpointer data)
+{
+  g_autofree char *runs = g_build_filename (fixture->root, "runs", NULL);
+  g_autofree char *wanted =
+    g_strdup_printf ("-RF %s\n-RF %s\n", fixture->hooks_folder, fixture->hooks_folder);
+  g_autofree char *text = NULL;
+
+  use_selinux (fixture, 2);
+  assert_put (fixture, HOOK_FILE_PUT);
+  assert_in_place (fixture);
+  g_assert_true (g_file_get_contents (runs, &text, NULL, NULL));
+  g_assert_cmpstr (text, ==, wanted);
+}
+
+/* With the wrong label it would keep domains from starting. */
+static void
+test_labels_fail (Fixture *fixture, gconstpointer data)
+{
+  g_autofree char *runs = g_build_filename (fixture->root, "runs", NULL);
+
+  for (int good_runs = 0; good_runs < 2; good_runs++) {
+    use_selinux (fixture, good_runs);
+    assert_not_put (fixture, "bad label");
+    assert_state (fixture, HOOK_FILE_ABSENT);
+    g_assert_cmpuint (count_files (fixture->hook_folder), ==, 0);
+    g_assert_cmpuint (count_files (fixture->hooks_folder), ==, 1);
+    g_assert_cmpint (g_unlink (runs), ==, 0);
+  }
+}
+
 static void
 test_real_program (void)
 {
@@ -414,6 +462,8 @@ main (int argc, char **argv)
     { "/ctl-enable-hook/program-must-run", test_program_must_run },
     { "/ctl-enable-hook/hook-must-run", test_hook_must_run },
     { "/ctl-enable-hook/no-folder", test_no_folder },
+    { "/ctl-enable-hook/labels", test_labels },
+    { "/ctl-enable-hook/labels-fail", test_labels_fail },
   };
 
   g_test_init (&argc, &argv, NULL);

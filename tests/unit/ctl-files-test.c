@@ -6,6 +6,7 @@
 #include <glib/gstdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "ctl-error.h"
 #include "file-replace.h"
@@ -29,6 +30,26 @@ test_hook (void)
   g_assert_cmpint (installation_judge_hook (path), ==, HOOK_NOT_EXECUTABLE);
   g_assert_cmpint (installation_judge_hook (missing), ==, HOOK_ABSENT);
   g_assert_cmpint (installation_judge_hook (folder), ==, HOOK_ABSENT);
+}
+
+/* As /etc/libvirt is to those who are not root, where it is root's own. */
+static void
+test_hook_not_seen (void)
+{
+  g_autoptr (TempFolder) folder = temp_folder_make ();
+  g_autofree char *path = temp_folder_write (folder, "closed/hook", "#!/bin/sh\n");
+  g_autofree char *closed = g_path_get_dirname (path);
+  gboolean is_root = geteuid () == 0;
+  HookState state;
+
+  g_assert_cmpint (g_chmod (closed, 0), ==, 0);
+  if (is_root)
+    g_assert_cmpint (seteuid (65534), ==, 0);
+  state = installation_judge_hook (path);
+  if (is_root)
+    g_assert_cmpint (seteuid (0), ==, 0);
+  g_assert_cmpint (g_chmod (closed, 0700), ==, 0);
+  g_assert_cmpint (state, ==, HOOK_NOT_SEEN);
 }
 
 static void
@@ -127,6 +148,7 @@ main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/ctl-files/hook", test_hook);
+  g_test_add_func ("/ctl-files/hook-not-seen", test_hook_not_seen);
   g_test_add_func ("/ctl-files/helper", test_helper);
   g_test_add_func ("/ctl-files/replace", test_replace);
   g_test_add_func ("/ctl-files/replace-cannot", test_replace_cannot);

@@ -305,6 +305,49 @@ test_both_ends (Fixture *fixture, gconstpointer data)
   assert_found (fixture, &(HistoryQuery){ 0 }, "6 6");
 }
 
+/* Who has no event, or no domain, is no migration. */
+static void
+test_incomplete (Fixture *fixture, gconstpointer data)
+{
+  test_journal_add (fixture->file, T0, "MIGRATION", ID_C, "DOMAIN", TEST_WEB, "MESSAGE", "odd",
+                    NULL);
+  test_journal_add (fixture->file, T0 + SECOND, "MIGRATION", ID_D, "EVENT", "migration-fixed",
+                    "MESSAGE", "odd", NULL);
+  open_journal (fixture);
+
+  assert_not_found (fixture, ID_C, CTL_ERROR_NOT_FOUND, ID_C);
+  assert_not_found (fixture, ID_D, CTL_ERROR_NOT_FOUND, ID_D);
+}
+
+/* The least and the most that the helper's fields could hold: none of them is true, nor their
+ * difference. */
+static void
+test_extremes (Fixture *fixture, gconstpointer data)
+{
+  g_autoptr (MigrationRecord) too_far = NULL;
+  g_autoptr (MigrationRecord) too_long = NULL;
+  gint64 ns = 5;
+
+  test_journal_add (fixture->file, T0, "EVENT", "migration-fixed", "MIGRATION", ID_C, "DOMAIN",
+                    TEST_WEB, "THETA_NS", "-9223372036854775808", "HOST_SRC_NS",
+                    "-9223372036854775808", "HOST_DEST_NS", "9223372036854775807", "ADVANCE_NS",
+                    "4611686018427387904", "MESSAGE", "odd", NULL);
+  test_journal_add (fixture->file, T0 + SECOND, "EVENT", "migration-fixed", "MIGRATION", ID_D,
+                    "DOMAIN", TEST_WEB, "THETA_NS", "-4611686018427387904", "HOST_SRC_NS",
+                    "-4611686018427387904", "HOST_DEST_NS", "4611686018427387904", "MESSAGE", "odd",
+                    NULL);
+  open_journal (fixture);
+  too_far = find_one (fixture, ID_C);
+  too_long = find_one (fixture, ID_D);
+
+  g_assert_false (migration_record_get_int (too_far, "HOST_DEST_NS", &ns));
+  g_assert_true (migration_record_get_int (too_far, "ADVANCE_NS", &ns));
+  g_assert_cmpint (ns, ==, MIGRATION_VALUE_MAX);
+  g_assert_false (migration_record_get_blackout (too_far, &ns));
+  g_assert_false (migration_record_get_blackout (too_long, &ns));
+  g_assert_cmpint (ns, ==, MIGRATION_VALUE_MAX);
+}
+
 /* Longer than what libsystemd reads of a field unless told. */
 static void
 test_many_vcpus (Fixture *fixture, gconstpointer data)
@@ -372,6 +415,8 @@ main (int argc, char **argv)
   ADD ("fixed", test_fixed);
   ADD ("fields-of-the-end", test_fields_of_the_end);
   ADD ("both-ends", test_both_ends);
+  ADD ("incomplete", test_incomplete);
+  ADD ("extremes", test_extremes);
   ADD ("many-vcpus", test_many_vcpus);
 #undef ADD
   g_test_add_func ("/ctl-history/offsets", test_offsets);

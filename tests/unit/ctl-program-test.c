@@ -195,6 +195,7 @@ test_wrong_use (Fixture *fixture, gconstpointer data)
     { "plot last --output x.gif", ".svg" },
     { "plot --history --domain nobody", "nobody" },
     { "metrics --json --output x.prom", "--output" },
+    { "check list\xff", "UTF-8" }, /* not looked for in the journal, as "list" says here */
   };
 
   for (gsize i = 0; i < G_N_ELEMENTS (cases); i++) {
@@ -360,6 +361,11 @@ test_plot_history (Fixture *fixture, gconstpointer data)
   g_assert_nonnull (strstr (svg, ">fixed<"));
   g_assert_nonnull (strstr (svg, ">blackout not known<"));
   g_assert_null (strstr (svg, ">observed<"));
+
+  /* two arrived, and the third, which left, is not drawn */
+  run_with_journal (fixture, "plot --history --output h.svg --json");
+  assert_done (fixture);
+  g_assert_nonnull (strstr (fixture->out, "\"migrations\" : 2"));
 }
 
 static void
@@ -377,6 +383,36 @@ test_plot_cannot (Fixture *fixture, gconstpointer data)
   assert_failed (fixture, 1, "/nonexistent/x.svg: No such file");
   run_in (fixture, without_gnuplot, "/nonexistent");
   assert_failed (fixture, 1, "gnuplot-nox");
+}
+
+/* Values that no clock ever had, as far as they are believed. */
+static void
+test_extremes (Fixture *fixture, gconstpointer data)
+{
+  static const char *const lines[] = {
+    "show last",      "show last --json", "history",
+    "history --json", "plot last",        "plot --history --json"
+  };
+  g_autoptr (TestJournal) file = test_journal_new ();
+  const char *path;
+
+  test_journal_add (file, T0, "EVENT", "migration-fixed", "MIGRATION", ID_STOCK, "DOMAIN", TEST_WEB,
+                    "DOMAIN_NAME", "web", "VERDICT", "fixed", "ADVANCE_NS", "4611686018427387904",
+                    "RESIDUAL_NS", "-4611686018427387904", "THETA_NS", "0", "THETA_BOUND_NS",
+                    "31535999999999999", "HOST_SRC_NS", "-1", "HOST_DEST_NS", "4611686018427387903",
+                    "GUEST_SRC_NS", "4611686018427387904", "GUEST_DEST_NS", "-4611686018427387904",
+                    "TSC_SRC_TICKS", "18446744073709551615", "TSC_DEST_TICKS", "1", "FREQ_KHZ", "1",
+                    "ERRNO", "4611686018427387904", "SPENT_NS", "4611686018427387904", "WAITED_NS",
+                    "-4611686018427387904", "OFFSETS",
+                    "0:-:-9223372036854775808:9223372036854775807", "MESSAGE", "odd", NULL);
+  path = test_journal_write (file);
+  for (gsize i = 0; i < G_N_ELEMENTS (lines); i++) {
+    g_autofree char *line = g_strdup_printf ("%s --journal %s", lines[i], path);
+
+    run (fixture, line);
+    assert_done (fixture);
+  }
+  g_assert_nonnull (strstr (fixture->out, "\"migrations\" : 1"));
 }
 
 int
@@ -397,6 +433,7 @@ main (int argc, char **argv)
   ADD ("plot/migration", test_plot_migration);
   ADD ("plot/history", test_plot_history);
   ADD ("plot/cannot", test_plot_cannot);
+  ADD ("extremes", test_extremes);
 #undef ADD
   return g_test_run ();
 }
