@@ -57,6 +57,7 @@ run_in (Fixture *fixture, const char *line, const char *search_path)
 {
   g_auto (GStrv) words = g_strsplit (line, " ", -1);
   g_autoptr (GPtrArray) arguments = g_ptr_array_new ();
+  g_autofree char *shown = NULL;
   g_autoptr (GSubprocessLauncher) launcher =
     g_subprocess_launcher_new (G_SUBPROCESS_FLAGS_STDOUT_PIPE | G_SUBPROCESS_FLAGS_STDERR_PIPE);
   g_autoptr (GSubprocess) program = NULL;
@@ -82,7 +83,8 @@ run_in (Fixture *fixture, const char *line, const char *search_path)
   g_assert_no_error (error);
   g_assert_true (g_subprocess_get_if_exited (program));
   fixture->status = g_subprocess_get_exit_status (program);
-  g_test_message ("%s: %d\n%s%s", line, fixture->status, fixture->out, fixture->err);
+  shown = g_utf8_make_valid (line, -1);
+  g_test_message ("%s: %d\n%s%s", shown, fixture->status, fixture->out, fixture->err);
 }
 
 static void
