@@ -17,6 +17,13 @@
  */
 #define INCOMING_DEADLINE_NS (24 * 3600 * G_GINT64_CONSTANT (1000000000))
 
+/*
+ * QEMU tells of its resuming before it sets the guest's clock (vm_prepare_start() in its
+ * softmmu/cpus.c), and libvirt's event can be here while the helper is still at that. It needs some
+ * milliseconds; this is for a host that is busy.
+ */
+#define REPORT_PATIENCE_MS 1000
+
 struct Guest {
   const HostContext *host;
   char *uuid;
@@ -39,6 +46,8 @@ struct Guest {
   GBytes *offered;    /* while KEEP_RECORD is to be decided */
   Arrival *arrival;   /* while it is arriving */
   const struct helper_report *offered_report;
+  MigrationInput held_end; /* of the arrival, until the helper has reported; NONE as a rule */
+  guint held_end_id;       /* until it is not waited for any longer */
 };
 
 /* What people are told: libvirt may not have told the name yet. */
@@ -334,8 +343,8 @@ disarm (Guest *guest)
     arrival_fail (guest->arrival, ARRIVAL_STEP_FIXUP, error->message);
 }
 
-/* The helper wrote its report before the guest ran, and a record before libvirt knew of the pause, but
- * libvirt's event may overtake them here. */
+/* The helper wrote a record before libvirt knew of the pause, and mostly its report before libvirt's
+ * event came here, but that may overtake them. */
 static void
 drain_helper (Guest *guest, MigrationInput input)
 {
@@ -406,6 +415,65 @@ perform (Guest *guest, guint actions, MigrationInput input)
     forget (guest);
 }
 
+/* the end of an arrival */
+
+static void
+release_end (Guest *guest)
+{
+  guest->held_end = MIGRATION_INPUT_NONE;
+  g_clear_handle_id (&guest->held_end_id, g_source_remove);
+}
+
+static void
+step (Guest *guest, MigrationInput input)
+{
+  MigrationInput held_end = guest->held_end;
+  guint actions = 0;
+
+  if (input == MIGRATION_INPUT_LISTED && guest->phase == MIGRATION_PHASE_ABSENT) {
+    guest->is_found = TRUE;
+  } else if (input == MIGRATION_INPUT_STARTED) {
+    guest->is_found = FALSE;
+    guest->had_link = guest->link != NULL;
+  }
+  guest->phase = migration_phase_step (guest->phase, input, &actions);
+  perform (guest, actions, input);
+  tell_change (guest);
+  if (held_end == MIGRATION_INPUT_NONE || guest->phase == MIGRATION_PHASE_ARMED)
+    return;
+  /* it has reported, or nothing is left to report; anything else was an end by itself */
+  release_end (guest);
+  if (guest->phase == MIGRATION_PHASE_REPORTED || input == MIGRATION_INPUT_WITHDRAWN)
+    step (guest, held_end);
+}
+
+static gboolean
+on_report_overdue (gpointer user_data)
+{
+  Guest *guest = user_data;
+  MigrationInput held_end = guest->held_end;
+
+  guest->held_end_id = 0;
+  release_end (guest);
+  step (guest, held_end);
+  return G_SOURCE_REMOVE;
+}
+
+static gboolean
+awaits_report (const Guest *guest, MigrationInput input)
+{
+  return guest->phase == MIGRATION_PHASE_ARMED && guest->link != NULL &&
+         (input == MIGRATION_INPUT_RESUMED_MIGRATED || input == MIGRATION_INPUT_RESUMED_POSTCOPY);
+}
+
+static void
+hold_end (Guest *guest, MigrationInput input)
+{
+  guest->held_end = input;
+  if (guest->held_end_id == 0)
+    guest->held_end_id = g_timeout_add (REPORT_PATIENCE_MS, on_report_overdue, guest);
+}
+
 /* public functions */
 
 Guest *
@@ -426,6 +494,7 @@ guest_new (const HostContext *host, const char *uuid)
 void
 guest_free (Guest *guest)
 {
+  release_end (guest);
   forget (guest);
   departure_free (guest->departure);
   adoption_free (guest->adoption);
@@ -438,18 +507,11 @@ guest_free (Guest *guest)
 void
 guest_input (Guest *guest, MigrationInput input)
 {
-  guint actions = 0;
-
   drain_helper (guest, input);
-  if (input == MIGRATION_INPUT_LISTED && guest->phase == MIGRATION_PHASE_ABSENT) {
-    guest->is_found = TRUE;
-  } else if (input == MIGRATION_INPUT_STARTED) {
-    guest->is_found = FALSE;
-    guest->had_link = guest->link != NULL;
-  }
-  guest->phase = migration_phase_step (guest->phase, input, &actions);
-  perform (guest, actions, input);
-  tell_change (guest);
+  if (awaits_report (guest, input))
+    hold_end (guest, input);
+  else
+    step (guest, input);
 }
 
 void

@@ -188,6 +188,23 @@ test_silent_helper (ManagedPair *pair, gconstpointer data)
   g_assert_cmpstr (event_tape_get ("migration-stock", "CLOCKFERRY_STEP"), ==, "fixup");
 }
 
+/* QEMU tells of its resuming before it sets the clock. */
+static void
+test_late_report (ManagedPair *pair, gconstpointer data)
+{
+  managed_pair_prepare (pair);
+  managed_pair_pass_record (pair, 1000);
+  stand_in_libvirt_set_state (pair->dest->host->libvirt, WEB, STATE_RUNNING);
+  managed_host_emit (pair->dest, RESUMED_MIGRATED);
+  /* events keep their order: with this one the daemon has had that one too */
+  bus_host_boot_and_wait (pair->dest->host, MAIL, "mail", 9);
+  g_assert_cmpuint (event_tape_count ("migration-stock"), ==, 0);
+  stand_in_qemu_send_report (pair->dest->qemu, HELPER_VERDICT_FIXED, HELPER_REASON_NONE);
+  WAIT_UNTIL (event_tape_count ("migration-fixed") == 1);
+  g_assert_cmpuint (event_tape_count ("migration-stock"), ==, 0);
+  WAIT_UNTIL (event_tape_count ("domain-ready") == 2);
+}
+
 static void
 test_no_helper_at_destination (ManagedPair *pair, gconstpointer data)
 {
@@ -303,6 +320,7 @@ main (int argc, char **argv)
   ADD ("stock-verdict", test_stock_verdict);
   ADD ("silent-source", test_silent_source);
   ADD ("silent-helper", test_silent_helper);
+  ADD ("late-report", test_late_report);
   ADD ("no-helper-at-destination", test_no_helper_at_destination);
   ADD ("destination-restarts", test_destination_restarts);
   ADD ("last-record-wins", test_last_record_wins);
