@@ -72,21 +72,6 @@ print_table (const CtlContext *context, const GPtrArray *records)
   table_print (table, context);
 }
 
-static void
-print_json (const GPtrArray *records)
-{
-  g_autoptr (JsonBuilder) builder = json_builder_new ();
-
-  json_builder_begin_object (builder);
-  json_builder_set_member_name (builder, "migrations");
-  json_builder_begin_array (builder);
-  for (guint i = 0; i < records->len; i++)
-    migration_json_add (builder, g_ptr_array_index (records, i));
-  json_builder_end_array (builder);
-  json_builder_end_object (builder);
-  output_json (json_builder_get_root (builder));
-}
-
 /* A domain that runs here and has not migrated yet has no history, but is no mistake. */
 static gboolean
 runs_here (const char *domain)
@@ -155,7 +140,7 @@ history_run (const CtlContext *context, int argc, char **argv)
     return ctl_error_report (NAME, error);
 
   if (context->is_json)
-    print_json (records);
+    migration_json_print (records, migration_json_add);
   else if (records->len == 0)
     g_printerr ("%s\n", _ ("No migration found."));
   else

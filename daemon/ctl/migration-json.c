@@ -156,6 +156,22 @@ migration_json_add_whole (JsonBuilder *builder, const MigrationRecord *record)
   json_builder_end_object (builder);
 }
 
+void
+migration_json_print (const GPtrArray *records,
+                      void (*add) (JsonBuilder *builder, const MigrationRecord *record))
+{
+  g_autoptr (JsonBuilder) builder = json_builder_new ();
+
+  json_builder_begin_object (builder);
+  json_builder_set_member_name (builder, "migrations");
+  json_builder_begin_array (builder);
+  for (guint i = 0; i < records->len; i++)
+    add (builder, g_ptr_array_index (records, i));
+  json_builder_end_array (builder);
+  json_builder_end_object (builder);
+  output_json (json_builder_get_root (builder));
+}
+
 GArray *
 migration_offsets_parse (const char *text)
 {

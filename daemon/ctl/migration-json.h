@@ -15,6 +15,10 @@ void migration_json_add (JsonBuilder *builder, const MigrationRecord *record);
 /* Add @record as an object with all that is known of it, its events included. */
 void migration_json_add_whole (JsonBuilder *builder, const MigrationRecord *record);
 
+/* Print {"migrations": […]} with @records, of MigrationRecord, each as @add adds it: one of the above. */
+void migration_json_print (const GPtrArray *records,
+                           void (*add) (JsonBuilder *builder, const MigrationRecord *record));
+
 /* of CLOCKFERRY_OFFSETS */
 
 typedef struct {

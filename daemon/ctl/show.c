@@ -347,21 +347,6 @@ print_text (const CtlContext *context, const GPtrArray *records)
   }
 }
 
-static void
-print_json (const GPtrArray *records)
-{
-  g_autoptr (JsonBuilder) builder = json_builder_new ();
-
-  json_builder_begin_object (builder);
-  json_builder_set_member_name (builder, "migrations");
-  json_builder_begin_array (builder);
-  for (guint i = 0; i < records->len; i++)
-    migration_json_add_whole (builder, g_ptr_array_index (records, i));
-  json_builder_end_array (builder);
-  json_builder_end_object (builder);
-  output_json (json_builder_get_root (builder));
-}
-
 /* public functions */
 
 int
@@ -387,7 +372,7 @@ show_run (const CtlContext *context, int argc, char **argv)
     return ctl_error_report (NAME, error);
 
   if (context->is_json)
-    print_json (records);
+    migration_json_print (records, migration_json_add_whole);
   else
     print_text (context, records);
   return CTL_EXIT_OK;
