@@ -7,6 +7,7 @@
 
 #include "bus-migrations.h"
 #include "names.h"
+#include "quiet-events.h"
 #include "service-bus.h"
 
 #define WEB  "4dea22b3-1d52-d8f3-2516-782e98ab3fa0"
@@ -43,16 +44,6 @@ on_phase_changed (GSignalInvocationHint *hint, guint count, const GValue *values
   g_assert_cmpstr (g_value_get_string (&values[3]), ==, "as it is");
   g_string_append_printf (fixture->phases, " %s", phase);
   return TRUE;
-}
-
-static GLogWriterOutput
-drop (GLogLevelFlags level, const GLogField *fields, gsize count, gpointer user_data)
-{
-  for (gsize i = 0; i < count; i++) {
-    if (g_str_equal (fields[i].key, "CLOCKFERRY_EVENT"))
-      return G_LOG_WRITER_HANDLED;
-  }
-  return g_log_writer_default (level, fields, count, user_data);
 }
 
 static void
@@ -320,7 +311,7 @@ int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
-  g_log_set_writer_func (drop, NULL, NULL);
+  quiet_events_begin ();
   g_type_class_ref (BUS_TYPE_MIGRATION_SKELETON); /* the signals are there from now on */
 
 #define ADD(path, function)                                                                        \

@@ -9,6 +9,7 @@
 #include "event-log.h"
 #include "migration-id.h"
 #include "peer-fixture.h"
+#include "quiet-events.h"
 
 #define UUID DOMAIN
 #define ID   MIGRATION
@@ -70,16 +71,6 @@ on_entry (const EventEntry *entry, gpointer user_data)
   g_string_append_printf (fixture->tape, "%s%s(%s%s%s)", fixture->tape->len > 0 ? " " : "",
                           event + strlen ("departure-"), whose, record != NULL ? "," : "",
                           record != NULL ? record : "");
-}
-
-static GLogWriterOutput
-drop (GLogLevelFlags level, const GLogField *fields, gsize count, gpointer user_data)
-{
-  for (gsize i = 0; i < count; i++) {
-    if (g_str_equal (fields[i].key, "CLOCKFERRY_EVENT"))
-      return G_LOG_WRITER_HANDLED;
-  }
-  return g_log_writer_default (level, fields, count, user_data);
 }
 
 static void
@@ -364,7 +355,7 @@ int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
-  g_log_set_writer_func (drop, NULL, NULL);
+  quiet_events_begin ();
 
 #define ADD(path, function)                                                                        \
   g_test_add ("/departure/" path, Fixture, NULL, set_up, function, tear_down)
