@@ -3,11 +3,12 @@
 
 #include <libvirt/libvirt.h>
 
+#include "error.h"
 #include "event-log.h"
 #include "libvirt-calls.h"
 
-/* A call to libvirt about a domain failed, or its helper hung up: no event may ever come that makes
- * us look again, so look again by ourselves. */
+/* A call to libvirt about a domain failed, its helper hung up, or there was no file descriptor left to
+ * reach it by: no event may ever come that makes us look again, so look again by ourselves. */
 #define RETRY_S 30
 
 struct Adoption {
@@ -140,6 +141,14 @@ on_adopted_state (GObject *source, GAsyncResult *result, gpointer user_data)
     advertise (adoption);
 }
 
+/* Whether there was no link for want of something that may be there again, and not for what this QEMU is. */
+static bool
+is_passing (const GError *error)
+{
+  return error->domain != CLOCKFERRY_ERROR &&
+         !g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CONNECTION_REFUSED);
+}
+
 static void
 on_adopted_xml (GObject *source, GAsyncResult *result, gpointer user_data)
 {
@@ -158,8 +167,11 @@ on_adopted_xml (GObject *source, GAsyncResult *result, gpointer user_data)
   if (!info->is_kvm)
     return; /* QEMU emulates it, and keeps its clocks itself */
   adoption->has_link = adoption->callbacks->open_link (adoption->user_data, &error);
-  if (!adoption->has_link)
+  if (!adoption->has_link) {
     say_not_ready (adoption, error->message);
+    if (is_passing (error))
+      schedule_retry (adoption);
+  }
 
   if (is_own_element (adoption, info->source)) {
     g_free (adoption->ticket);

@@ -60,10 +60,11 @@ arrival_fixup_clear (ArrivalFixup *fixup)
 void
 arrival_report_add_fixup (EventEntry *entry, const ArrivalFixup *fixup)
 {
-  const struct clock_record *record = get_record (fixup);
+  const struct clock_record *record;
 
   if (!fixup->is_sent)
     return;
+  record = g_bytes_get_data (fixup->record, NULL);
   event_entry_add_int (entry, "CLOCKFERRY_THETA_NS", fixup->choice.theta_ns);
   event_entry_add_uint (entry, "CLOCKFERRY_THETA_BOUND_NS", fixup->choice.bound_ns);
   event_entry_add (entry, "CLOCKFERRY_THETA_USED", fixup->choice.measured ? "measured" : "trusted");

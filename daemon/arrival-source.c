@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "arrival-source.h"
 
+#include "dial-turn.h"
 #include "error.h"
 #include "host-clock.h"
 
@@ -14,6 +15,7 @@ struct ArrivalSource {
   const ArrivalSourceCallbacks *callbacks;
   gpointer user_data;
 
+  DialTurn *turn;       /* while it waits to open the session, or opens it */
   PeerSession *session; /* NULL between attempts */
   guint reconnect_id;
 };
@@ -59,6 +61,7 @@ on_reconnect (gpointer user_data)
 static void
 close_session (ArrivalSource *source)
 {
+  g_clear_pointer (&source->turn, dial_turn_end);
   if (source->session == NULL)
     return;
   g_signal_handlers_disconnect_by_data (source->session, source);
@@ -91,16 +94,19 @@ on_session_open (GObject *object, GAsyncResult *result, gpointer user_data)
   g_autoptr (GError) error = NULL;
   ArrivalSource *source = user_data;
 
-  if (peer_session_open_finish (session, result, &error))
+  if (peer_session_open_finish (session, result, &error)) {
+    g_clear_pointer (&source->turn, dial_turn_end);
     source->callbacks->claimed (source->user_data);
-  /* closed by us: the source may be gone */
-  else if (!g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+  } else if (!g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED)) {
+    /* not closed by us, when the source may be gone */
     lose_session (source, error);
+  }
 }
 
 static void
-open_session (ArrivalSource *source)
+on_turn (gpointer user_data)
 {
+  ArrivalSource *source = user_data;
   const PeerAnnouncement announcement = {
     .address = source->element->address,
     .port = source->element->port,
@@ -116,6 +122,15 @@ open_session (ArrivalSource *source)
   g_signal_connect (source->session, "compared", G_CALLBACK (on_session_compared), source);
   g_signal_connect (source->session, "closed", G_CALLBACK (on_session_closed), source);
   peer_session_open_async (source->session, NULL, on_session_open, source);
+}
+
+static void
+open_session (ArrivalSource *source)
+{
+  g_autofree char *peer =
+    g_strdup_printf ("%s %u", source->element->address, (guint) source->element->port);
+
+  source->turn = dial_turn_new (peer, on_turn, source);
 }
 
 /* public functions */
@@ -146,6 +161,13 @@ arrival_source_free (ArrivalSource *source)
   g_free (source->migration);
   g_free (source->uuid);
   g_free (source);
+}
+
+void
+arrival_source_abandon (ArrivalSource *source)
+{
+  if (source->session != NULL)
+    peer_session_abandon (source->session);
 }
 
 const SourceElement *

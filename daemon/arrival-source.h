@@ -41,6 +41,9 @@ ArrivalSource *arrival_source_new (const SourceElement *element, PeerAuthority *
 void arrival_source_free (ArrivalSource *source);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (ArrivalSource, arrival_source_free)
 
+/* Tell it, if there is a connection, that the domain does not come; nothing else follows. */
+void arrival_source_abandon (ArrivalSource *source);
+
 /* Who that daemon is. Borrowed. */
 const SourceElement *arrival_source_get_element (const ArrivalSource *source);
 

@@ -3,6 +3,7 @@
 
 #include "arrival-report.h"
 #include "arrival-source.h"
+#include "error.h"
 #include "event-log.h"
 #include "host-clock.h"
 #include "migration-id.h"
@@ -10,6 +11,10 @@
 /* Two clocks drift apart by 1 ppm and more: what the helper was told of theta may not grow old. */
 #define THETA_AGE_MAX_NS (5 * G_GINT64_CONSTANT (1000000000))
 #define NS_PER_SECOND    G_GUINT64_CONSTANT (1000000000)
+
+/* Records of one arrival that the journal has: there are two or three, and a hostile source could
+ * fill it with more. */
+#define ARMED_ENTRIES_MAX 16
 
 G_STATIC_ASSERT (CLOCK_BOUND_UNKNOWN_NS <= HELPER_THETA_MAX_NS);
 
@@ -34,8 +39,12 @@ struct Arrival {
   char *helper_problem;         /* what was said last of the helper, NULL for nothing */
   ArrivalFixup fixup;           /* what the helper was told, for the report */
   gint64 fixup_sent_ns;         /* CLOCK_MONOTONIC */
+  guint armed_entries;          /* in the journal */
   gboolean is_warned;           /* of the hosts' clocks being apart */
   struct helper_report *report; /* NULL until the helper spoke */
+
+  gboolean is_found; /* under way at this daemon's start: the helper may have a fix-up of another */
+  gboolean may_move; /* the helper may have, or have had, what makes it move the guest's clocks */
 };
 
 static const char *
@@ -60,11 +69,20 @@ new_entry (const Arrival *arrival, EventKind kind)
 
 /* the source's daemon */
 
+static guint64
+get_guest_src_ns (GBytes *record)
+{
+  return ((const struct clock_record *) g_bytes_get_data (record, NULL))->guest_src_ns;
+}
+
 static void
 on_source_record (GBytes *record, gpointer user_data)
 {
   Arrival *arrival = user_data;
 
+  /* kvmclock does not go back: that one was kept by somebody */
+  if (arrival->record != NULL && get_guest_src_ns (record) < get_guest_src_ns (arrival->record))
+    return;
   g_clear_pointer (&arrival->record, g_bytes_unref);
   arrival->record = g_bytes_ref (record);
   arrival->callbacks->record (arrival->user_data);
@@ -183,8 +201,10 @@ keep_fixup (Arrival *arrival, const ArrivalFixup *fixup)
   arrival->fixup = *fixup;
   arrival->fixup.is_sent = TRUE;
   arrival->fixup_sent_ns = host_clock_monotonic_ns ();
-  if (!is_news)
+  arrival->may_move |= arrival->terms.mode != SETTINGS_MODE_OBSERVE;
+  if (!is_news || arrival->armed_entries == ARMED_ENTRIES_MAX)
     return;
+  arrival->armed_entries++;
   entry = new_entry (arrival, EVENT_ARRIVAL_ARMED);
   arrival_report_add_fixup (entry, &arrival->fixup);
   arrival_report_add_terms (entry, &arrival->terms, arrival->policy);
@@ -198,7 +218,8 @@ static void
 keep_used_theta (ClockChoice *choice, const struct helper_report *report, guint64 max_advance_ns)
 {
   guint64 told_ns = report->deadline_monotonic_ns - max_advance_ns;
-  gint64 age_ns = host_clock_monotonic_ns () - (gint64) told_ns;
+  /* unsigned, as nobody has checked what the helper says */
+  gint64 age_ns = (gint64) ((guint64) host_clock_monotonic_ns () - told_ns);
 
   choice->theta_ns = report->theta_ns;
   choice->bound_ns = report->theta_bound_ns + (guint64) clock_offset_drift_ns (age_ns);
@@ -222,9 +243,26 @@ correct_trusted_bound (Arrival *arrival)
 
 /* the final report */
 
+static gboolean
+is_unread (HelperLink *link)
+{
+  return link != NULL && helper_link_has_unread_fixup (link);
+}
+
+/* Of a helper that was told what to do. */
+static const char *
+describe_silence (HelperLink *link)
+{
+  if (link == NULL)
+    return "the connection to the helper in its QEMU ended before it reported";
+  if (is_unread (link))
+    return "the helper saw no KVM_SET_CLOCK by libc's ioctl(), and has not even read its fix-up";
+  return "the helper did not report";
+}
+
 /* What kept the guest's clocks from being fixed, when nobody else has said it. */
 static void
-note_silence (Arrival *arrival)
+note_silence (Arrival *arrival, HelperLink *link)
 {
   if (arrival->failed_step != ARRIVAL_STEP_NONE)
     return;
@@ -239,12 +277,50 @@ note_silence (Arrival *arrival)
     arrival->failed_reason = g_strdup ("the source's daemon did not tell its time in time");
   } else {
     arrival->failed_step = ARRIVAL_STEP_FIXUP;
-    arrival->failed_reason = g_strdup ("the helper did not report");
+    arrival->failed_reason = g_strdup (describe_silence (link));
   }
 }
 
+/*
+ * Without a word of the helper: whether the guest's clocks may have been moved all the same. A fix-up
+ * that lies unread tells of the time since this daemon connected, and another may have sent one before;
+ * and of a guest that stands still it tells nothing, as it will be read.
+ */
+static gboolean
+is_unknown (const Arrival *arrival, HelperLink *link, gboolean is_paused)
+{
+  return arrival->report == NULL && arrival->may_move &&
+         (arrival->is_found || is_paused || !is_unread (link));
+}
+
+static const char *
+describe_unknown (const Arrival *arrival, HelperLink *link, gboolean is_paused)
+{
+  if (is_paused)
+    return "it arrived paused, and its helper could not be told to leave its clocks alone";
+  if (arrival->fixup.is_sent && (link == NULL || !arrival->is_found))
+    return describe_silence (link);
+  return "this daemon was started while the guest was arriving; its helper may have set the clocks "
+         "by what it had from the daemon before";
+}
+
+static void
+log_unknown (Arrival *arrival, HelperLink *link, gboolean is_paused, EventEntry *entry)
+{
+  const char *reason = describe_unknown (arrival, link, is_paused);
+
+  event_entry_add (entry, "CLOCKFERRY_VERDICT", "unknown");
+  event_entry_add (entry, "CLOCKFERRY_STEP", arrival_step_name (ARRIVAL_STEP_FIXUP));
+  event_entry_add (entry, "CLOCKFERRY_REASON", reason);
+  event_entry_log (
+    entry,
+    "the clocks of %s are either both right or both as stock QEMU has them, which is "
+    "not known: %s",
+    get_label (arrival), reason);
+}
+
 static char *
-describe_stock (Arrival *arrival)
+describe_stock (Arrival *arrival, HelperLink *link)
 {
   const struct helper_report *report = arrival->report;
   /* "no record" of the helper is the consequence of what failed here before */
@@ -254,14 +330,14 @@ describe_stock (Arrival *arrival)
     arrival->failed_step = ARRIVAL_STEP_FIXUP;
     return g_strdup (helper_reason_name (report->reason));
   }
-  note_silence (arrival);
+  note_silence (arrival, link);
   return g_strdup (arrival->failed_reason);
 }
 
 static void
-log_stock (Arrival *arrival, EventEntry *entry)
+log_stock (Arrival *arrival, HelperLink *link, EventEntry *entry)
 {
-  g_autofree char *reason = describe_stock (arrival);
+  g_autofree char *reason = describe_stock (arrival, link);
 
   event_entry_add (entry, "CLOCKFERRY_VERDICT", helper_verdict_name (HELPER_VERDICT_STOCK));
   event_entry_add (entry, "CLOCKFERRY_STEP", arrival_step_name (arrival->failed_step));
@@ -304,8 +380,8 @@ log_paused (Arrival *arrival)
 /* public functions */
 
 Arrival *
-arrival_new (const HostContext *host, const char *uuid, const ArrivalCallbacks *callbacks,
-             gpointer user_data)
+arrival_new (const HostContext *host, const char *uuid, gboolean is_found,
+             const ArrivalCallbacks *callbacks, gpointer user_data)
 {
   Arrival *arrival = g_new0 (Arrival, 1);
 
@@ -314,6 +390,8 @@ arrival_new (const HostContext *host, const char *uuid, const ArrivalCallbacks *
   arrival->host_clock = host->settings->host_clock;
   domain_policy_get_terms (host->settings, &arrival->terms);
   arrival->uuid = g_strdup (uuid);
+  arrival->is_found = is_found;
+  arrival->may_move = is_found;
   arrival->callbacks = callbacks;
   arrival->user_data = user_data;
   return arrival;
@@ -424,6 +502,28 @@ arrival_arm (Arrival *arrival, HelperLink *link)
 }
 
 void
+arrival_disarm (Arrival *arrival, HelperLink *link)
+{
+  g_autoptr (GError) error = NULL;
+
+  if (link == NULL)
+    return;
+  if (helper_link_send_withdraw (link, &error))
+    arrival->may_move = FALSE;
+  else
+    arrival_fail (arrival, ARRIVAL_STEP_FIXUP, error->message);
+}
+
+void
+arrival_fail_link (Arrival *arrival, const GError *error)
+{
+  if (g_error_matches (error, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_NO_HELPER) ||
+      g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CONNECTION_REFUSED))
+    arrival->may_move = FALSE;
+  arrival_fail (arrival, ARRIVAL_STEP_HELPER, error->message);
+}
+
+void
 arrival_take_report (Arrival *arrival, const struct helper_report *report)
 {
   g_free (arrival->report);
@@ -433,25 +533,28 @@ arrival_take_report (Arrival *arrival, const struct helper_report *report)
 }
 
 void
-arrival_conclude (Arrival *arrival, gboolean is_paused)
+arrival_conclude (Arrival *arrival, HelperLink *link, gboolean is_paused)
 {
   guint32 verdict = arrival->report != NULL ? arrival->report->verdict : HELPER_VERDICT_STOCK;
+  gboolean is_known = !is_unknown (arrival, link, is_paused);
   EventEntry *entry;
 
   if (arrival->is_emulated)
     return;
-  if (is_paused && arrival->report == NULL) {
+  if (is_paused && is_known && arrival->report == NULL) {
     log_paused (arrival);
     return;
   }
   correct_trusted_bound (arrival);
-  entry = new_entry (arrival, arrival_report_kind (verdict));
+  entry = new_entry (arrival, is_known ? arrival_report_kind (verdict) : EVENT_MIGRATION_UNKNOWN);
   arrival_report_add_fixup (entry, &arrival->fixup);
   arrival_report_add_terms (entry, &arrival->terms, arrival->policy);
   if (arrival->report != NULL)
     arrival_report_add_result (entry, arrival->report, &arrival->fixup);
-  if (verdict == HELPER_VERDICT_STOCK)
-    log_stock (arrival, entry);
+  if (!is_known)
+    log_unknown (arrival, link, is_paused, entry);
+  else if (verdict == HELPER_VERDICT_STOCK)
+    log_stock (arrival, link, entry);
   else
     log_verdict (arrival, entry);
 }
@@ -463,6 +566,8 @@ arrival_abandon (Arrival *arrival)
     return;
   event_entry_log (new_entry (arrival, EVENT_ARRIVAL_ABANDONED),
                    "%s did not arrive: its migration failed or was cancelled", get_label (arrival));
+  if (arrival->source != NULL)
+    arrival_source_abandon (arrival->source);
 }
 
 const char *

@@ -39,11 +39,12 @@ typedef struct {
 } ArrivalCallbacks;
 
 /*
- * Announce the incoming domain @uuid, to be handled by the settings as they are now. @host and
- * @callbacks are borrowed and must outlive it.
+ * Announce the incoming domain @uuid, to be handled by the settings as they are now. @is_found: it was
+ * under way before this daemon was there, so that another may have told its helper what to do. @host
+ * and @callbacks are borrowed and must outlive it.
  */
-Arrival *arrival_new (const HostContext *host, const char *uuid, const ArrivalCallbacks *callbacks,
-                      gpointer user_data);
+Arrival *arrival_new (const HostContext *host, const char *uuid, gboolean is_found,
+                      const ArrivalCallbacks *callbacks, gpointer user_data);
 
 /* Closes the connection to the source without a word: conclude first. */
 void arrival_free (Arrival *arrival);
@@ -55,6 +56,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (Arrival, arrival_free)
  */
 void arrival_fail (Arrival *arrival, ArrivalStep step, const char *reason);
 
+/* The same, that helper_link_new() failed with @error. */
+void arrival_fail_link (Arrival *arrival, const GError *error);
+
 /*
  * What libvirt knows of the domain: name it in the log, go by its policy, and claim it at its
  * source. Of one that is not KVM nothing is said from here on.
@@ -64,13 +68,20 @@ void arrival_claim (Arrival *arrival, const DomainInfo *info);
 /* Hand the newest record to the helper behind @link (may be NULL: it is missing). */
 void arrival_arm (Arrival *arrival, HelperLink *link);
 
+/* Take back from the helper behind @link (may be NULL) what it was told. */
+void arrival_disarm (Arrival *arrival, HelperLink *link);
+
 /* The helper's word on what it did; @report is copied. */
 void arrival_take_report (Arrival *arrival, const struct helper_report *report);
 
-/* Write the final report. @is_paused: libvirt left the guest paused at its arrival. */
-void arrival_conclude (Arrival *arrival, gboolean is_paused);
+/*
+ * Write the final report. Without a word of the helper that is "stock" where nothing else can have
+ * come of it, and otherwise "unknown". @link is that to the helper, NULL without. @is_paused: libvirt left the
+ * guest paused at its arrival.
+ */
+void arrival_conclude (Arrival *arrival, HelperLink *link, gboolean is_paused);
 
-/* The migration failed on this host. */
+/* The migration failed on this host: say so, to the source as well. */
 void arrival_abandon (Arrival *arrival);
 
 /* "source-element" for instance. */

@@ -36,6 +36,7 @@ static const Meaning meanings[EVENT_COUNT] = {
   [EVENT_MIGRATION_KVMCLOCK_ONLY] = { ARRIVING, "done", 3, TRUE },
   [EVENT_MIGRATION_OBSERVED] = { ARRIVING, "done", 3, TRUE },
   [EVENT_MIGRATION_STOCK] = { ARRIVING, "done", 3, TRUE },
+  [EVENT_MIGRATION_UNKNOWN] = { ARRIVING, "done", 3, TRUE },
 };
 
 typedef struct {

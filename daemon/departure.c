@@ -21,6 +21,7 @@ struct Departure {
 
   char *id;              /* NULL: the journal has nothing of it yet */
   char *peer;            /* the address that claimed it, or NULL */
+  gboolean is_given_up;  /* that peer said so */
   gboolean is_abandoned; /* by that peer, as far as is known */
   PauseState pause;
   guint pause_id; /* until a pause is said without a claim */
@@ -78,6 +79,7 @@ forget (Departure *departure)
   g_clear_pointer (&departure->peer, g_free);
   g_clear_handle_id (&departure->pause_id, g_source_remove);
   g_clear_handle_id (&departure->grace_id, g_source_remove);
+  departure->is_given_up = FALSE;
   departure->is_abandoned = FALSE;
   departure->pause = PAUSE_NONE;
 }
@@ -95,17 +97,27 @@ end (Departure *departure, EventKind kind)
   return entry;
 }
 
-/* NULL: its record went ahead. */
-static const char *
-describe_problem (DepartureRecord record)
+static char *
+describe_missing_record (const Departure *departure)
 {
-  switch (record) {
+  const char *obstacle = departure->callbacks->get_obstacle (departure->user_data);
+
+  if (obstacle == NULL)
+    return g_strdup ("the helper in its QEMU gave no record");
+  return g_strdup_printf ("the helper in its QEMU gave no record: %s", obstacle);
+}
+
+/* NULL: its record went ahead. Otherwise free with g_free(). */
+static char *
+describe_problem (const Departure *departure)
+{
+  switch (departure->callbacks->get_record (departure->user_data)) {
   case DEPARTURE_RECORD_NO_HELPER:
-    return "no helper in its QEMU here, so there was no record";
+    return g_strdup ("no helper in its QEMU here, so there was no record");
   case DEPARTURE_RECORD_NONE:
-    return "the helper in its QEMU gave no record";
+    return describe_missing_record (departure);
   case DEPARTURE_RECORD_UNCLAIMED:
-    return "no daemon of the destination claimed its record";
+    return g_strdup ("no daemon of the destination claimed its record");
   case DEPARTURE_RECORD_SENT:
   case DEPARTURE_RECORD_COUNT:
     break;
@@ -134,6 +146,14 @@ on_grace_over (gpointer user_data)
   departure->is_abandoned = TRUE;
   departure->callbacks->claim_lost (departure->user_data);
   return G_SOURCE_REMOVE;
+}
+
+/* Time for what libvirt, or that peer, may still say; then the claim is void. */
+static void
+begin_grace (Departure *departure, guint grace_ms)
+{
+  g_clear_handle_id (&departure->grace_id, g_source_remove);
+  departure->grace_id = g_timeout_add (grace_ms, on_grace_over, departure);
 }
 
 /* public functions */
@@ -200,6 +220,7 @@ departure_claim (Departure *departure, const char *id, const char *address)
     departure->id = g_strdup (id);
   g_free (departure->peer);
   departure->peer = g_strdup (address);
+  departure->is_given_up = FALSE;
   departure->is_abandoned = FALSE;
   g_clear_handle_id (&departure->grace_id, g_source_remove);
   event_entry_log (new_entry (departure, EVENT_DEPARTURE_CLAIMED),
@@ -210,11 +231,18 @@ departure_claim (Departure *departure, const char *id, const char *address)
 void
 departure_lose_claim (Departure *departure, const char *id)
 {
-  if (g_strcmp0 (departure->id, id) != 0 ||
-      peer_listener_has_claim (departure->host->listener, departure->uuid, id))
+  if (g_strcmp0 (departure->id, id) == 0 && !departure->is_given_up &&
+      !peer_listener_has_claim (departure->host->listener, departure->uuid, id))
+    begin_grace (departure, departure->grace_ms);
+}
+
+void
+departure_give_up_claim (Departure *departure, const char *id)
+{
+  if (g_strcmp0 (departure->id, id) != 0)
     return;
-  g_clear_handle_id (&departure->grace_id, g_source_remove);
-  departure->grace_id = g_timeout_add (departure->grace_ms, on_grace_over, departure);
+  departure->is_given_up = TRUE;
+  begin_grace (departure, MIN (departure->grace_ms, DEPARTURE_GIVE_UP_MS));
 }
 
 void
@@ -237,13 +265,16 @@ departure_settle (Departure *departure)
   if (departure->peer == NULL)
     departure_cancel (departure, "it runs again, and no daemon of a destination has claimed it");
   else if (departure->is_abandoned)
-    departure_cancel (departure, "the daemon of its destination went away, and it runs on here");
+    departure_cancel (departure,
+                      departure->is_given_up
+                        ? "it did not arrive at its destination, and is still here"
+                        : "the daemon of its destination went away, and it is still here");
 }
 
 void
 departure_conclude (Departure *departure)
 {
-  const char *problem = describe_problem (departure->callbacks->get_record (departure->user_data));
+  g_autofree char *problem = describe_problem (departure);
   EventEntry *entry =
     end (departure, problem == NULL ? EVENT_DEPARTURE_DONE : EVENT_DEPARTURE_UNCLAIMED);
 

@@ -7,13 +7,16 @@
  *
  * One begins with the claim of a peer or with the pause of the guest, whatever comes first. libvirt
  * says nothing before that pause, and nothing at all of a migration that is given up before: so a
- * claim whose peer goes away, and does not come back, has to be looked into.
+ * claim whose peer gives up, or goes away and does not come back, has to be looked into.
  */
 
 #include "host-context.h"
 
 /* A peer tries again a second after its connection broke, and gives an attempt five. */
 #define DEPARTURE_GRACE_MS 10000
+
+/* libvirt's word on a pause that was before a peer gave up may be on its way. */
+#define DEPARTURE_GIVE_UP_MS 1000
 
 /* A claim may be on its way when the guest is paused already, and has the migration's id. */
 #define DEPARTURE_PAUSE_MS 5000
@@ -32,7 +35,10 @@ typedef enum {
 /* None of these may free the departure. */
 typedef struct {
   DepartureRecord (*get_record) (gpointer user_data);
-  /* The peer that had claimed it stayed away: departure_settle() if the guest runs here. */
+  /* Of DEPARTURE_RECORD_NONE: why, as a clause, or NULL where that is not known. Borrowed. */
+  const char *(*get_obstacle) (gpointer user_data);
+  /* The peer that had claimed it gave up, or stayed away: departure_settle() unless the guest stands still for
+   * a migration. */
   void (*claim_lost) (gpointer user_data);
 } DepartureCallbacks;
 
@@ -64,10 +70,14 @@ void departure_claim (Departure *departure, const char *id, const char *address)
 /* A connection ended whose peer had claimed the guest for @id. */
 void departure_lose_claim (Departure *departure, const char *id);
 
+/* A peer that had claimed the guest for @id says that it does not come. */
+void departure_give_up_claim (Departure *departure, const char *id);
+
 /* The guest stands still for a migration. To be said again after a claim, which may name it anew. */
 void departure_pause (Departure *departure);
 
-/* The guest runs here: what is under way came to nothing, unless it is claimed. */
+/* The guest runs here, or stands still and not for a migration: what is under way came to nothing,
+ * unless it is claimed. */
 void departure_settle (Departure *departure);
 
 /* ends */

@@ -31,3 +31,24 @@ clockferry_error_quark (void)
                                       G_N_ELEMENTS (entries));
   return (GQuark) quark;
 }
+
+void
+clockferry_error_tame_remote (GError *error)
+{
+  g_autofree char *text = NULL;
+  g_autoptr (GString) tame = g_string_new (NULL);
+  guint count = 0;
+
+  g_dbus_error_strip_remote_error (error);
+  text = g_utf8_make_valid (error->message, -1);
+  for (const char *c = text; *c != '\0'; c = g_utf8_next_char (c)) {
+    if (count++ == CLOCKFERRY_ERROR_REMOTE_MAX) {
+      g_string_append (tame, "...");
+      break;
+    }
+    g_string_append_unichar (tame,
+                             g_unichar_isprint (g_utf8_get_char (c)) ? g_utf8_get_char (c) : '?');
+  }
+  g_free (error->message);
+  error->message = g_string_free (g_steal_pointer (&tame), FALSE);
+}

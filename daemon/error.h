@@ -32,3 +32,10 @@ typedef enum {
 
 /* Registers the D-Bus names on its first call: needed before a remote error is to be understood. */
 GQuark clockferry_error_quark (void);
+
+/*
+ * Make what another host said fit to be shown: without the name of the D-Bus error, in printable
+ * characters, and at most CLOCKFERRY_ERROR_REMOTE_MAX of them.
+ */
+#define CLOCKFERRY_ERROR_REMOTE_MAX 200
+void clockferry_error_tame_remote (GError *error);

@@ -39,6 +39,7 @@ static const struct {
   [EVENT_MIGRATION_KVMCLOCK_ONLY] = { "migration-kvmclock-only", "b838a90872cd41b2bd5b438ef1f3df3c", G_LOG_LEVEL_WARNING },
   [EVENT_MIGRATION_OBSERVED] = { "migration-observed", "3b4b68305fe74c548b813fed3359ceae", G_LOG_LEVEL_MESSAGE },
   [EVENT_MIGRATION_STOCK] = { "migration-stock", "589b725daabe4cc1a3e8a591e760bec5", G_LOG_LEVEL_WARNING },
+  [EVENT_MIGRATION_UNKNOWN] = { "migration-unknown", "bcd514009042467db05bcf6528c74f64", G_LOG_LEVEL_WARNING },
 };
 /* clang-format on */
 G_STATIC_ASSERT (G_N_ELEMENTS (events) == EVENT_COUNT);
@@ -62,6 +63,21 @@ priority_of_level (GLogLevelFlags level)
   default:
     return "6";
   }
+}
+
+/* A stranger has a say in some messages, and journalctl shows what is no text as "[blob data]". */
+static char *
+clean_message (const char *message)
+{
+  g_autofree char *valid = g_utf8_make_valid (message, -1);
+  GString *clean = g_string_sized_new (strlen (valid));
+
+  for (const char *c = valid; *c != '\0'; c = g_utf8_next_char (c)) {
+    gunichar character = g_utf8_get_char (c);
+
+    g_string_append_unichar (clean, g_unichar_iscntrl (character) ? '?' : character);
+  }
+  return g_string_free (clean, FALSE);
 }
 
 /* public functions */
@@ -146,13 +162,15 @@ event_entry_get_fields (const EventEntry *entry, gsize *count)
 void
 event_entry_log (EventEntry *entry, const char *format, ...)
 {
+  g_autofree char *given = NULL;
   g_autofree char *message = NULL;
   va_list arguments;
 
   va_start (arguments, format);
-  message = g_strdup_vprintf (format, arguments);
+  given = g_strdup_vprintf (format, arguments);
   va_end (arguments);
 
+  message = clean_message (given);
   event_entry_add (entry, "MESSAGE", message);
   event_entry_add (entry, "PRIORITY", priority_of_level (events[entry->kind].level));
   g_log_structured_array (events[entry->kind].level, entry->fields, entry->field_count);

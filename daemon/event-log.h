@@ -41,7 +41,8 @@ typedef enum {
   EVENT_MIGRATION_FIXED, /* the final report: both clocks */
   EVENT_MIGRATION_KVMCLOCK_ONLY,
   EVENT_MIGRATION_OBSERVED,
-  EVENT_MIGRATION_STOCK, /* neither clock, and why */
+  EVENT_MIGRATION_STOCK,   /* neither clock, and why */
+  EVENT_MIGRATION_UNKNOWN, /* both or neither, and why nobody knows */
   EVENT_COUNT,
 } EventKind;
 
@@ -74,7 +75,8 @@ const char *event_entry_get (const EventEntry *entry, const char *field);
 /* All fields, *@count of them: keys and strings that end in NUL. Borrowed. */
 const GLogField *event_entry_get_fields (const EventEntry *entry, gsize *count);
 
-/* Write the entry with this message, and free it. */
+/* Write the entry with this message, and free it. It comes out as a line of UTF-8, whatever is in it:
+ * control characters as "?". */
 void event_entry_log (EventEntry *entry, const char *format, ...) G_GNUC_PRINTF (2, 3);
 
 /* The name of @kind as in CLOCKFERRY_EVENT, "migration-fixed" for instance. */

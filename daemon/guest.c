@@ -2,20 +2,12 @@
 #include "guest.h"
 
 #include "adoption.h"
-#include "arrival-look.h"
-#include "arrival.h"
 #include "departure.h"
-#include "domain-info.h"
 #include "event-log.h"
+#include "guest-facts.h"
+#include "guest-incoming.h"
+#include "guest-record.h"
 #include "helper-link.h"
-#include "host-clock.h"
-#include "libvirt-calls.h"
-
-/*
- * How long the helper may expect a record after the announcement. A migration can take hours; the
- * end of one is always told to the helper, so this only bounds what a daemon that died leaves behind.
- */
-#define INCOMING_DEADLINE_NS (24 * 3600 * G_GINT64_CONSTANT (1000000000))
 
 /*
  * QEMU tells of its resuming before it sets the guest's clock (vm_prepare_start() in its
@@ -27,25 +19,21 @@
 struct Guest {
   const HostContext *host;
   char *uuid;
-  char *name;           /* NULL until libvirt told */
-  int id;               /* libvirt's number of it, -1 until it told */
-  gboolean is_emulated; /* not KVM: QEMU keeps its clocks itself */
-  gboolean is_found;    /* running, when libvirt listed its domains: no event told how it began */
-  char *policy;         /* what its own policy says, NULL without */
-  char *policy_problem; /* what was said of its policy, NULL while nothing is wrong with it */
+  GuestFacts facts;
+  gboolean is_found; /* running, when libvirt listed its domains: no event told how it began */
+  gboolean is_older; /* found when libvirt did so first: another daemon may have followed it */
+  gboolean is_found_arriving; /* while a find is taken for the announcement, which was before us */
   MigrationPhase phase;
 
-  Adoption *adoption;        /* idle unless it lives here */
-  Departure *departure;      /* idle unless it is leaving */
-  GCancellable *cancellable; /* of calls to libvirt while it is arriving */
-  HelperLink *link;          /* NULL without */
-  gboolean had_link;         /* to this QEMU, which hangs up before libvirt tells of its end */
+  Adoption *adoption;      /* idle unless it lives here */
+  Departure *departure;    /* idle unless it is leaving */
+  GuestIncoming *incoming; /* idle unless it is arriving */
+  HelperLink *link;        /* NULL without */
+  gboolean had_link;       /* to this QEMU, which hangs up before libvirt tells of its end */
 
-  GBytes *record;     /* the last one of our helper since the guest last ran */
-  gboolean is_pushed; /* a peer was sent that one */
-  GBytes *offered;    /* while KEEP_RECORD is to be decided */
-  Arrival *arrival;   /* while it is arriving */
-  const struct helper_report *offered_report;
+  GuestRecord record;
+  GBytes *offered;                            /* while KEEP_RECORD is to be decided */
+  const struct helper_report *offered_report; /* likewise KEEP_REPORT */
   MigrationInput held_end; /* of the arrival, until the helper has reported; NONE as a rule */
   guint held_end_id;       /* until it is not waited for any longer */
 };
@@ -54,7 +42,7 @@ struct Guest {
 static const char *
 get_label (const Guest *guest)
 {
-  return guest->name != NULL ? guest->name : guest->uuid;
+  return guest->facts.name != NULL ? guest->facts.name : guest->uuid;
 }
 
 static void
@@ -81,6 +69,11 @@ on_helper_report (const struct helper_report *report, gpointer user_data)
 {
   Guest *guest = user_data;
 
+  if (report->flags & HELPER_REPORT_NO_RECORD) {
+    if (migration_phase_is_at_home (guest->phase))
+      guest_record_miss (&guest->record, helper_reason_name (report->reason));
+    return;
+  }
   guest->offered_report = report;
   guest_input (guest, MIGRATION_INPUT_REPORT);
   guest->offered_report = NULL;
@@ -99,7 +92,9 @@ on_helper_closed (const GError *error, gpointer user_data)
   /* A QEMU that ends closes its socket before libvirt says STOPPED: that is no news. */
   if (is_hang_up)
     return;
-  event_entry_log (event_entry_new (EVENT_HELPER_LOST, guest->uuid, guest->name),
+  if (is_at_home && guest->record.newest == NULL)
+    guest_record_miss (&guest->record, error->message);
+  event_entry_log (event_entry_new (EVENT_HELPER_LOST, guest->uuid, guest->facts.name),
                    "the connection to the helper in the QEMU of %s ended: %s", get_label (guest),
                    error->message);
 }
@@ -114,43 +109,18 @@ static gboolean
 open_link (Guest *guest, GError **error)
 {
   if (guest->link == NULL)
-    guest->link = helper_link_new (&guest->host->folders, guest->name, guest->id, guest->uuid,
-                                   &helper_callbacks, guest, error);
+    guest->link = helper_link_new (&guest->host->folders, guest->facts.name, guest->facts.id,
+                                   guest->uuid, &helper_callbacks, guest, error);
   guest->had_link |= guest->link != NULL;
   return guest->link != NULL;
-}
-
-/* Said where the domain lives already, while it can be mended in peace, and once where it arrives. */
-static void
-note_policy (Guest *guest, const DomainInfo *info)
-{
-  EventEntry *entry;
-
-  if (g_strcmp0 (guest->policy_problem, info->policy_problem) == 0)
-    return;
-  g_free (guest->policy_problem);
-  guest->policy_problem = g_strdup (info->policy_problem);
-  if (info->policy_problem == NULL)
-    return;
-  entry = event_entry_new (EVENT_POLICY_IGNORED, guest->uuid, guest->name);
-  event_entry_add (entry, "CLOCKFERRY_REASON", info->policy_problem);
-  event_entry_log (entry, "the clock policy in the metadata of %s is ignored: %s", guest->name,
-                   info->policy_problem);
 }
 
 static void
 take_info (Guest *guest, const DomainInfo *info)
 {
-  g_free (guest->name);
-  guest->name = g_strdup (info->name);
-  guest->id = info->id;
-  guest->is_emulated = !info->is_kvm;
+  guest_facts_take (&guest->facts, guest->uuid, info);
   departure_set_name (guest->departure, info->name);
-  g_free (guest->policy);
-  guest->policy = info->policy != NULL ? g_strdup (domain_policy_get_text (info->policy)) : NULL;
-  if (info->is_kvm)
-    note_policy (guest, info);
-  else
+  if (!info->is_kvm)
     departure_drop (guest->departure, "it is emulated: QEMU keeps its clocks itself");
   tell_change (guest);
 }
@@ -160,19 +130,14 @@ static void
 forget (Guest *guest)
 {
   adoption_forget (guest->adoption);
-  g_cancellable_cancel (guest->cancellable);
-  g_object_unref (guest->cancellable);
-  guest->cancellable = g_cancellable_new ();
   peer_listener_release (guest->host->listener, guest->uuid);
   g_clear_pointer (&guest->link, helper_link_free);
-  g_clear_pointer (&guest->record, g_bytes_unref);
-  g_clear_pointer (&guest->arrival, arrival_free);
-  g_clear_pointer (&guest->policy, g_free);
-  g_clear_pointer (&guest->policy_problem, g_free);
-  guest->id = -1;
+  guest_record_drop (&guest->record);
+  guest_incoming_stop (guest->incoming);
+  guest_facts_forget (&guest->facts);
   guest->had_link = FALSE;
-  guest->is_emulated = FALSE;
   guest->is_found = FALSE;
+  guest->is_older = FALSE;
 }
 
 /* adopting */
@@ -198,12 +163,14 @@ on_paused_by_migration (gpointer user_data)
    * the same of one that is being restored, but then STARTED was not of a migration. */
   if (guest->phase != MIGRATION_PHASE_RUNNING || !guest->is_found)
     return FALSE;
+  guest->is_found_arriving = guest->is_older;
   guest_input (guest, MIGRATION_INPUT_STARTED_MIGRATED); /* the event was before our time */
+  guest->is_found_arriving = FALSE;
   return TRUE;
 }
 
 static void
-on_adoption_changed (gpointer user_data)
+on_changed (gpointer user_data)
 {
   tell_change (user_data);
 }
@@ -212,27 +179,25 @@ static const AdoptionCallbacks adoption_callbacks = {
   .found = on_found,
   .open_link = on_open_link,
   .paused_by_migration = on_paused_by_migration,
-  .changed = on_adoption_changed,
+  .changed = on_changed,
 };
 
 /* leaving */
-
-static void
-push_record (Guest *guest)
-{
-  if (guest->record != NULL &&
-      peer_listener_push_record (guest->host->listener, guest->uuid, guest->record) > 0)
-    guest->is_pushed = TRUE;
-}
 
 static DepartureRecord
 on_get_record (gpointer user_data)
 {
   Guest *guest = user_data;
 
-  if (guest->record != NULL)
-    return guest->is_pushed ? DEPARTURE_RECORD_SENT : DEPARTURE_RECORD_UNCLAIMED;
-  return guest->had_link ? DEPARTURE_RECORD_NONE : DEPARTURE_RECORD_NO_HELPER;
+  return guest_record_describe (&guest->record, guest->had_link);
+}
+
+static const char *
+on_get_obstacle (gpointer user_data)
+{
+  const Guest *guest = user_data;
+
+  return guest->record.obstacle;
 }
 
 static void
@@ -243,6 +208,7 @@ on_claim_lost (gpointer user_data)
 
 static const DepartureCallbacks departure_callbacks = {
   .get_record = on_get_record,
+  .get_obstacle = on_get_obstacle,
   .claim_lost = on_claim_lost,
 };
 
@@ -263,85 +229,35 @@ cancel_departure (Guest *guest, MigrationInput input)
 
 /* arriving */
 
-static void
-on_arrival_record (gpointer user_data)
-{
-  guest_input (user_data, MIGRATION_INPUT_RECORD);
-}
-
-static void
-on_arrival_withdrawn (const char *reason, gpointer user_data)
-{
-  guest_input (user_data, MIGRATION_INPUT_WITHDRAWN);
-}
-
-static const ArrivalCallbacks arrival_callbacks = {
-  .record = on_arrival_record,
-  .withdrawn = on_arrival_withdrawn,
-};
-
-static void
-on_arriving_xml (GObject *source, GAsyncResult *result, gpointer user_data)
+static HelperLink *
+on_open_incoming_link (gpointer user_data, GError **error)
 {
   Guest *guest = user_data;
-  g_autoptr (GError) error = NULL;
-  g_autoptr (DomainInfo)
-    info = libvirt_get_info_finish (G_DBUS_CONNECTION (source), result, &error);
 
-  if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED) || guest->arrival == NULL)
-    return;
-  if (info == NULL) {
-    arrival_fail (guest->arrival, ARRIVAL_STEP_LOOKUP, error->message);
-    return;
-  }
-  take_info (guest, info);
-  arrival_claim (guest->arrival, info);
-  if (guest->is_emulated)
-    return;
-  if (!open_link (guest, &error) ||
-      !helper_link_send_incoming (
-        guest->link, (guint64) (host_clock_monotonic_ns () + INCOMING_DEADLINE_NS), &error))
-    arrival_fail (guest->arrival, ARRIVAL_STEP_HELPER, error->message);
-  tell_change (guest);
+  return open_link (guest, error) ? guest->link : NULL;
 }
+
+static void
+on_incoming_input (MigrationInput input, gpointer user_data)
+{
+  guest_input (user_data, input);
+}
+
+static const GuestIncomingCallbacks incoming_callbacks = {
+  .found = on_found,
+  .open_link = on_open_incoming_link,
+  .input = on_incoming_input,
+  .changed = on_changed,
+};
 
 static void
 announce (Guest *guest)
 {
   forget (guest);
-  guest->arrival = arrival_new (guest->host, guest->uuid, &arrival_callbacks, guest);
-  libvirt_get_xml_async (guest->host->bus, guest->host->driver_path, guest->uuid,
-                         guest->cancellable, on_arriving_xml, guest);
+  guest_incoming_start (guest->incoming, guest->is_found_arriving);
 }
 
-static void
-on_looked (GObject *source, GAsyncResult *result, gpointer user_data)
-{
-  Guest *guest = user_data;
-  g_autoptr (GError) error = NULL;
-  ArrivalLook look;
-
-  if (!arrival_look_finish (result, &look, &error)) {
-    g_debug ("what became of the arriving domain is not known: %s", error->message);
-    return;
-  }
-  /* without a number the answer to announce() is still under way, and will do */
-  if (guest->arrival == NULL || guest->id < 0)
-    return;
-  if (look.id != guest->id)
-    guest_input (guest, MIGRATION_INPUT_OTHER_QEMU);
-  else if (look.input != MIGRATION_INPUT_NONE)
-    guest_input (guest, look.input);
-}
-
-static void
-disarm (Guest *guest)
-{
-  g_autoptr (GError) error = NULL;
-
-  if (guest->link != NULL && !helper_link_send_withdraw (guest->link, &error))
-    arrival_fail (guest->arrival, ARRIVAL_STEP_FIXUP, error->message);
-}
+/* doing what migration-phase decides */
 
 /* The helper wrote a record before libvirt knew of the pause, and mostly its report before libvirt's
  * event came here, but that may overtake them. */
@@ -357,16 +273,29 @@ drain_helper (Guest *guest, MigrationInput input)
     helper_link_drain (guest->link);
 }
 
+/* The helper speaks whenever QEMU asks for the clock, which it does before it tells of its pause. */
+static void
+note_silence (Guest *guest)
+{
+  if (guest->link != NULL && guest->record.newest == NULL && guest->record.obstacle == NULL)
+    guest_record_miss (&guest->record, "it saw no KVM_GET_CLOCK by libc's ioctl()");
+}
+
 /* What is said of a departure is said before its record is dropped, and after it was sent. */
 static void
 perform_departure (Guest *guest, guint actions, MigrationInput input)
 {
-  if (guest->is_emulated)
+  if (guest->facts.is_emulated)
     return;
-  if (actions & MIGRATION_ACTION_PAUSE_DEPARTURE)
+  if (actions & MIGRATION_ACTION_PAUSE_DEPARTURE) {
+    note_silence (guest);
     departure_pause (guest->departure);
-  if (actions & MIGRATION_ACTION_SETTLE_DEPARTURE)
+  }
+  if (actions & MIGRATION_ACTION_SETTLE_DEPARTURE) {
     departure_settle (guest->departure);
+    /* of a guest that is paused by hand it stands, for another migration */
+    guest_record_recall (&guest->record);
+  }
   if (actions & MIGRATION_ACTION_ROLL_BACK)
     roll_back (guest);
   if (actions & MIGRATION_ACTION_CONCLUDE_DEPARTURE)
@@ -379,38 +308,31 @@ static void
 perform (Guest *guest, guint actions, MigrationInput input)
 {
   /* source */
-  if (actions & MIGRATION_ACTION_KEEP_RECORD) {
-    g_clear_pointer (&guest->record, g_bytes_unref);
-    guest->record = g_bytes_ref (guest->offered);
-    guest->is_pushed = FALSE;
-  }
+  if (actions & MIGRATION_ACTION_KEEP_RECORD)
+    guest_record_keep (&guest->record, guest->offered);
   if (actions & MIGRATION_ACTION_PUSH_RECORD)
-    push_record (guest);
+    guest_record_push (&guest->record, guest->host->listener, guest->uuid);
   perform_departure (guest, actions, input);
   if (actions & MIGRATION_ACTION_DROP_RECORD)
-    g_clear_pointer (&guest->record, g_bytes_unref);
+    guest_record_drop (&guest->record);
   /* destination */
   if (actions & MIGRATION_ACTION_ARM)
-    arrival_arm (guest->arrival, guest->link);
+    guest_incoming_arm (guest->incoming, guest->link);
   if (actions & MIGRATION_ACTION_DISARM)
-    disarm (guest);
+    guest_incoming_disarm (guest->incoming, guest->link);
   if (actions & MIGRATION_ACTION_KEEP_REPORT)
-    arrival_take_report (guest->arrival, guest->offered_report);
-  if (actions & MIGRATION_ACTION_CONCLUDE_ARRIVAL) {
-    arrival_conclude (guest->arrival, input == MIGRATION_INPUT_PAUSED);
-    g_clear_pointer (&guest->arrival, arrival_free);
-  }
-  if (actions & MIGRATION_ACTION_ABANDON_ARRIVAL) {
-    arrival_abandon (guest->arrival);
-    g_clear_pointer (&guest->arrival, arrival_free);
-  }
+    guest_incoming_take_report (guest->incoming, guest->offered_report);
+  if (actions & MIGRATION_ACTION_CONCLUDE_ARRIVAL)
+    guest_incoming_conclude (guest->incoming, guest->link, input == MIGRATION_INPUT_PAUSED);
+  if (actions & MIGRATION_ACTION_ABANDON_ARRIVAL)
+    guest_incoming_abandon (guest->incoming);
   if (actions & MIGRATION_ACTION_ANNOUNCE)
     announce (guest);
   if (actions & MIGRATION_ACTION_LOOK)
-    arrival_look_async (guest->host, guest->uuid, guest->cancellable, on_looked, guest);
+    guest_incoming_look (guest->incoming);
   /* both */
   if (actions & MIGRATION_ACTION_ADOPT)
-    adoption_start (guest->adoption, guest->name);
+    adoption_start (guest->adoption, guest->facts.name);
   if (actions & MIGRATION_ACTION_FORGET)
     forget (guest);
 }
@@ -424,16 +346,20 @@ release_end (Guest *guest)
   g_clear_handle_id (&guest->held_end_id, g_source_remove);
 }
 
+/* NOLINTBEGIN(misc-no-recursion): once, as the end that it holds is released before */
 static void
 step (Guest *guest, MigrationInput input)
+/* NOLINTEND(misc-no-recursion) */
 {
   MigrationInput held_end = guest->held_end;
   guint actions = 0;
 
   if (input == MIGRATION_INPUT_LISTED && guest->phase == MIGRATION_PHASE_ABSENT) {
     guest->is_found = TRUE;
+    guest->is_older = !guest->host->has_listed;
   } else if (input == MIGRATION_INPUT_STARTED) {
     guest->is_found = FALSE;
+    guest->is_older = FALSE;
     guest->had_link = guest->link != NULL;
   }
   guest->phase = migration_phase_step (guest->phase, input, &actions);
@@ -447,15 +373,22 @@ step (Guest *guest, MigrationInput input)
     step (guest, held_end);
 }
 
+static void
+step_held_end (Guest *guest)
+{
+  MigrationInput held_end = guest->held_end;
+
+  release_end (guest);
+  step (guest, held_end);
+}
+
 static gboolean
 on_report_overdue (gpointer user_data)
 {
   Guest *guest = user_data;
-  MigrationInput held_end = guest->held_end;
 
   guest->held_end_id = 0;
-  release_end (guest);
-  step (guest, held_end);
+  step_held_end (guest);
   return G_SOURCE_REMOVE;
 }
 
@@ -483,11 +416,11 @@ guest_new (const HostContext *host, const char *uuid)
 
   guest->host = host;
   guest->uuid = g_strdup (uuid);
-  guest->id = -1;
+  guest_facts_init (&guest->facts);
   guest->phase = MIGRATION_PHASE_ABSENT;
   guest->adoption = adoption_new (host, uuid, &adoption_callbacks, guest);
   guest->departure = departure_new (host, uuid, &departure_callbacks, guest);
-  guest->cancellable = g_cancellable_new ();
+  guest->incoming = guest_incoming_new (host, uuid, &incoming_callbacks, guest);
   return guest;
 }
 
@@ -498,8 +431,8 @@ guest_free (Guest *guest)
   forget (guest);
   departure_free (guest->departure);
   adoption_free (guest->adoption);
-  g_clear_object (&guest->cancellable);
-  g_free (guest->name);
+  guest_incoming_free (guest->incoming);
+  guest_facts_clear (&guest->facts);
   g_free (guest->uuid);
   g_free (guest);
 }
@@ -508,10 +441,14 @@ void
 guest_input (Guest *guest, MigrationInput input)
 {
   drain_helper (guest, input);
-  if (awaits_report (guest, input))
+  if (awaits_report (guest, input)) {
     hold_end (guest, input);
-  else
-    step (guest, input);
+    return;
+  }
+  /* it was resumed, so it did not arrive paused, and its helper has had its turn */
+  if (input == MIGRATION_INPUT_PAUSED && guest->held_end != MIGRATION_INPUT_NONE)
+    step_held_end (guest);
+  step (guest, input);
 }
 
 void
@@ -527,6 +464,12 @@ guest_lose_claim (Guest *guest, const char *id)
   departure_lose_claim (guest->departure, id);
 }
 
+void
+guest_give_up_claim (Guest *guest, const char *id)
+{
+  departure_give_up_claim (guest->departure, id);
+}
+
 MigrationPhase
 guest_get_phase (const Guest *guest)
 {
@@ -537,14 +480,14 @@ void
 guest_get_view (const Guest *guest, GuestView *view)
 {
   *view = (GuestView){
-    .name = guest->name,
+    .name = guest->facts.name,
     .phase = guest->phase,
-    .is_emulated = guest->is_emulated,
+    .is_emulated = guest->facts.is_emulated,
     .has_link = guest->link != NULL,
-    .policy = guest->policy,
-    .policy_problem = guest->policy_problem,
+    .policy = guest->facts.policy,
+    .policy_problem = guest->facts.policy_problem,
   };
-  if (guest->is_emulated)
+  if (guest->facts.is_emulated)
     view->problem = "it is not of type kvm: QEMU keeps its clocks itself";
   else if (migration_phase_is_at_home (guest->phase))
     view->problem = adoption_get_problem (guest->adoption);

@@ -30,6 +30,9 @@ void guest_claim (Guest *guest, const char *id, const char *address);
 /* On the source: a peer that had claimed the guest for @id went away. */
 void guest_lose_claim (Guest *guest, const char *id);
 
+/* On the source: a peer that had claimed the guest for @id says that it does not come. */
+void guest_give_up_claim (Guest *guest, const char *id);
+
 MigrationPhase guest_get_phase (const Guest *guest);
 
 /* What others are shown of it; all text borrowed, and valid until anything happens to it. */

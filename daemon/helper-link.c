@@ -13,6 +13,15 @@
 #include "domain-uuid.h"
 #include "error.h"
 
+/*
+ * A helper says a thing or two at a pause and one at a resume, and some guest may be paused and resumed
+ * in a loop. Nothing ever comes near this: a message counts by its size, and one of the usual size by
+ * the first of these, so it is 1024 of those at once, and 16 a second from then on.
+ */
+#define MESSAGE_BYTES_MIN     G_GINT64_CONSTANT (4096)
+#define ALLOWANCE_BYTES       (1024 * MESSAGE_BYTES_MIN)
+#define ALLOWANCE_BYTES_PER_S (16 * MESSAGE_BYTES_MIN)
+
 struct HelperLink {
   int fd;
   guint watch_id;
@@ -20,6 +29,11 @@ struct HelperLink {
   const HelperLinkCallbacks *callbacks;
   gpointer user_data;
   gboolean *freed; /* set while callbacks run, so that the loop notices that one freed the link */
+  gint64 allowed_bytes; /* that may be received now ... */
+  gint64 allowed_at_us; /* ... as of then, g_get_monotonic_time() */
+  gboolean has_sent_fixup;
+  gboolean was_read_since; /* the first fix-up was sent */
+  int queued_bytes;        /* count_unread() after what was sent last */
 };
 
 /* receiving */
@@ -41,6 +55,26 @@ read_error (gssize got)
     return g_error_new_literal (G_IO_ERROR, G_IO_ERROR_CLOSED, "the helper closed the connection");
   return g_error_new (G_IO_ERROR, g_io_error_from_errno (errno), "cannot read from the helper: %s",
                       g_strerror (errno));
+}
+
+/* A QEMU that a guest has taken over must not keep the daemon from the others. */
+static gboolean
+allow (HelperLink *link, gsize size, GError **error)
+{
+  gint64 now_us = g_get_monotonic_time ();
+  /* after that all is allowed again, and the product would overflow one day */
+  gint64 passed_us =
+    MIN (now_us - link->allowed_at_us, ALLOWANCE_BYTES / ALLOWANCE_BYTES_PER_S * G_USEC_PER_SEC);
+
+  link->allowed_bytes += passed_us * ALLOWANCE_BYTES_PER_S / G_USEC_PER_SEC;
+  link->allowed_bytes = MIN (link->allowed_bytes, ALLOWANCE_BYTES);
+  link->allowed_at_us = now_us;
+  link->allowed_bytes -= MAX ((gint64) size, MESSAGE_BYTES_MIN);
+  if (link->allowed_bytes >= 0)
+    return TRUE;
+  g_set_error_literal (error, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_REFUSED,
+                       "the helper floods the daemon with messages");
+  return FALSE;
 }
 
 static void
@@ -93,7 +127,7 @@ read_all (HelperLink *link)
       error = read_error (got);
     else if ((gsize) got > sizeof buffer)
       error = make_refusal ("the daemon", HELPER_REFUSAL_BAD_LENGTH, 0);
-    else
+    else if (allow (link, (gsize) got, &error))
       deliver (link, buffer, (gsize) got, &error);
 
     if (freed)
@@ -131,13 +165,18 @@ connect_socket (const char *path, GError **error)
                  "cannot connect to %s: the path is too long for a socket", path);
     return -1;
   }
-  strcpy (address.sun_path, path);
+  g_strlcpy (address.sun_path, path, sizeof address.sun_path);
   fd = socket (AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd < 0 || connect (fd, (struct sockaddr *) &address, sizeof address) < 0) {
     int saved_errno = errno;
 
+    /* the helper binds its socket when it is loaded, and listens when it sees QEMU make its VM */
     g_set_error (error, G_IO_ERROR, g_io_error_from_errno (saved_errno), "cannot connect to %s: %s",
-                 path, g_strerror (saved_errno));
+                 path,
+                 saved_errno == ECONNREFUSED
+                   ? "the helper is loaded and idle, as its QEMU made no VM by libc's ioctl(), or "
+                     "has ended"
+                   : g_strerror (saved_errno));
     if (fd >= 0)
       close (fd);
     return -1;
@@ -171,11 +210,29 @@ check_peer (int fd, const QemuFolders *folders, const char *name, GError **error
 
 /* sending */
 
+/* Bytes of the send buffer that hold what the helper has not read; -1 with errno. */
+static int
+count_unread (HelperLink *link)
+{
+  int queued = 0;
+
+  return ioctl (link->fd, SIOCOUTQ, &queued) < 0 ? -1 : queued;
+}
+
+/* Whoever reads, reads what was sent first, and then the buffer holds less than it did. */
+static void
+note_reading (HelperLink *link)
+{
+  if (link->has_sent_fixup && count_unread (link) < link->queued_bytes)
+    link->was_read_since = TRUE;
+}
+
 static gboolean
 send_message (HelperLink *link, const void *data, gsize size, GError **error)
 {
   gssize sent;
 
+  note_reading (link);
   do {
     sent = send (link->fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL);
   } while (sent < 0 && errno == EINTR);
@@ -185,6 +242,10 @@ send_message (HelperLink *link, const void *data, gsize size, GError **error)
                  g_strerror (errno));
     return FALSE;
   }
+  /* read while it was being sent: less than it by itself makes out */
+  if (count_unread (link) < link->queued_bytes + (int) size)
+    link->was_read_since = TRUE;
+  link->queued_bytes = count_unread (link);
   return TRUE;
 }
 
@@ -195,12 +256,11 @@ send_message (HelperLink *link, const void *data, gsize size, GError **error)
 static gboolean
 has_room (HelperLink *link, GError **error)
 {
-  int queued = 0;
+  int queued = count_unread (link);
   int size = 0;
   socklen_t length = sizeof size;
 
-  if (ioctl (link->fd, SIOCOUTQ, &queued) < 0 ||
-      getsockopt (link->fd, SOL_SOCKET, SO_SNDBUF, &size, &length) < 0) {
+  if (queued < 0 || getsockopt (link->fd, SOL_SOCKET, SO_SNDBUF, &size, &length) < 0) {
     g_set_error (error, G_IO_ERROR, g_io_error_from_errno (errno),
                  "cannot tell how much the helper has not read yet: %s", g_strerror (errno));
     return FALSE;
@@ -234,6 +294,8 @@ helper_link_new (const QemuFolders *folders, const char *name, int id, const cha
 
   link = g_new0 (HelperLink, 1);
   link->fd = fd;
+  link->allowed_bytes = ALLOWANCE_BYTES;
+  link->allowed_at_us = g_get_monotonic_time ();
   link->callbacks = callbacks;
   link->user_data = user_data;
   domain_uuid_parse (uuid, link->domain);
@@ -282,11 +344,25 @@ helper_link_send_fixup (HelperLink *link, const struct helper_fixup *fixup,
   memcpy (data + head_size, record, record_size);
   helper_header_init ((struct helper_header *) data, HELPER_MESSAGE_FIXUP, (guint32) size,
                       link->domain);
-  return has_room (link, error) && send_message (link, data, size, error);
+  if (!has_room (link, error))
+    return FALSE;
+  if (!link->has_sent_fixup) {
+    link->queued_bytes = count_unread (link);
+    link->was_read_since = FALSE;
+    link->has_sent_fixup = TRUE;
+  }
+  return send_message (link, data, size, error);
 }
 
 void
 helper_link_drain (HelperLink *link)
 {
   read_all (link);
+}
+
+gboolean
+helper_link_has_unread_fixup (HelperLink *link)
+{
+  note_reading (link);
+  return link->has_sent_fixup && !link->was_read_since;
 }

@@ -22,7 +22,8 @@ typedef struct {
   void (*report) (const struct helper_report *report, gpointer user_data);
   /*
    * The link is dead; free it. @error: CLOCKFERRY_ERROR_REFUSED when one end refused a message of
-   * the other, G_IO_ERROR_CLOSED when QEMU ended or closed it, another G_IO_ERROR otherwise.
+   * the other, or it sent far too many; G_IO_ERROR_CLOSED when QEMU ended or closed it, another
+   * G_IO_ERROR otherwise.
    */
   void (*closed) (const GError *error, gpointer user_data);
 } HelperLinkCallbacks;
@@ -30,7 +31,8 @@ typedef struct {
 /*
  * Connect to the helper of the running domain @name with libvirt's number @id and @uuid (text), and
  * check that the other end is the process of libvirt's pid file. NULL with
- * CLOCKFERRY_ERROR_NO_HELPER, CLOCKFERRY_ERROR_IMPOSTOR (other pid), or a G_IO_ERROR.
+ * CLOCKFERRY_ERROR_NO_HELPER, CLOCKFERRY_ERROR_IMPOSTOR (other pid), or a G_IO_ERROR:
+ * G_IO_ERROR_CONNECTION_REFUSED if the helper was loaded, but has not seen QEMU make a VM.
  * @callbacks must outlive the link and may free it.
  */
 HelperLink *helper_link_new (const QemuFolders *folders, const char *name, int id, const char *uuid,
@@ -55,3 +57,10 @@ gboolean helper_link_send_fixup (HelperLink *link, const struct helper_fixup *fi
 
 /* Deliver now what the helper has already written: its report may lie unread behind an event. */
 void helper_link_drain (HelperLink *link);
+
+/*
+ * Whether there is a fix-up and the helper has not even read the first: QEMU did not touch the clock through
+ * it since. One that lies there unread by itself proves nothing: better ones follow the first, and may
+ * come when it is at work already.
+ */
+gboolean helper_link_has_unread_fixup (HelperLink *link);

@@ -21,6 +21,7 @@ typedef struct {
   QemuFolders folders;
   PeerAuthority *authority; /* NULL without CertificateAuthority= */
   PeerListener *listener;
+  gboolean has_listed; /* libvirt, once: a domain that it lists later and we do not know is new */
 
   /* who follows the guests and their migrations; may be empty */
   EventObserver migration_observer; /* of every entry about a migration */

@@ -8,6 +8,75 @@
 /* Over libvirt's own VIR_JOB_WAIT_TIME of 30 s, so that its error arrives, not our timeout. */
 #define CALL_TIMEOUT_MS 40000
 
+/* One call, until it is answered. */
+typedef struct {
+  char *path;
+  const char *method; /* constant, as the next */
+  const char *reply_type;
+  GVariant *parameters;
+  GCancellable *cancellable; /* or NULL */
+  GAsyncReadyCallback callback;
+  gpointer user_data;
+} Call;
+
+/* Of one connection, which owns it. */
+typedef struct {
+  GQueue waiting; /* of Call; only while there are LIBVIRT_CALLS_MAX on their way */
+  guint under_way;
+} CallQueue;
+
+static void
+call_free (Call *call)
+{
+  g_clear_object (&call->cancellable);
+  g_variant_unref (call->parameters);
+  g_free (call->path);
+  g_free (call);
+}
+
+/* None waits: a call that is under way keeps the connection. */
+static CallQueue *
+get_queue (GDBusConnection *bus)
+{
+  static const char key[] = "clockferry-libvirt-calls";
+  CallQueue *queue = g_object_get_data (G_OBJECT (bus), key);
+
+  if (queue == NULL) {
+    queue = g_new0 (CallQueue, 1);
+    g_queue_init (&queue->waiting);
+    g_object_set_data_full (G_OBJECT (bus), key, queue, g_free);
+  }
+  return queue;
+}
+
+static void issue (GDBusConnection *bus, Call *call);
+
+static void
+on_answer (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  Call *call = user_data;
+  GDBusConnection *bus = G_DBUS_CONNECTION (source);
+  CallQueue *queue = get_queue (bus);
+  Call *next = g_queue_pop_head (&queue->waiting);
+
+  queue->under_way--;
+  if (next != NULL)
+    issue (bus, next);
+  call->callback (source, result, call->user_data);
+  call_free (call);
+}
+
+/* One that was cancelled while it waited is answered with that. */
+static void
+issue (GDBusConnection *bus, Call *call)
+{
+  get_queue (bus)->under_way++;
+  g_dbus_connection_call (bus, LIBVIRT_BUS_NAME, call->path, LIBVIRT_DOMAIN_IFACE, call->method,
+                          call->parameters, G_VARIANT_TYPE (call->reply_type),
+                          G_DBUS_CALL_FLAGS_NONE, CALL_TIMEOUT_MS, call->cancellable, on_answer,
+                          call);
+}
+
 static char *
 make_domain_path (const char *driver_path, const char *uuid)
 {
@@ -21,11 +90,22 @@ call_domain (GDBusConnection *bus, const char *driver_path, const char *uuid, co
              GVariant *parameters, const char *reply_type, GCancellable *cancellable,
              GAsyncReadyCallback callback, gpointer user_data)
 {
-  g_autofree char *path = make_domain_path (driver_path, uuid);
+  CallQueue *queue = get_queue (bus);
+  Call *call = g_new0 (Call, 1);
 
-  g_dbus_connection_call (bus, LIBVIRT_BUS_NAME, path, LIBVIRT_DOMAIN_IFACE, method, parameters,
-                          G_VARIANT_TYPE (reply_type), G_DBUS_CALL_FLAGS_NONE, CALL_TIMEOUT_MS,
-                          cancellable, callback, user_data);
+  *call = (Call){
+    .path = make_domain_path (driver_path, uuid),
+    .method = method,
+    .reply_type = reply_type,
+    .parameters = g_variant_ref_sink (parameters),
+    .callback = callback,
+    .user_data = user_data,
+  };
+  g_set_object (&call->cancellable, cancellable);
+  if (queue->under_way < LIBVIRT_CALLS_MAX)
+    issue (bus, call);
+  else
+    g_queue_push_tail (&queue->waiting, call);
 }
 
 static GVariant *

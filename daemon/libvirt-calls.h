@@ -5,12 +5,18 @@
  * libvirt-calls - the few methods of libvirt-dbus that the daemon calls about one domain
  *
  * These, ListDomains, and nothing else are what data/org.clockferry1.conf lets it call. All are
- * asynchronous: a domain that libvirt has locked answers late, or after 30 s with an error.
+ * asynchronous: a domain that libvirt has locked answers late, or after 30 s with an error. A
+ * connection may wait for LIBVIRT_CALLS_MAX answers at a time, and what is asked meanwhile waits here:
+ * a start on a host with many domains, or all of them arriving at once, asks more than the bus lets
+ * through.
  */
 
 #include <gio/gio.h>
 
 #include "domain-info.h"
+
+/* Half of what dbus-daemon allows a connection by default (max_replies_per_connection, 128). */
+#define LIBVIRT_CALLS_MAX 64
 
 typedef struct {
   int state;  /* virDomainState */

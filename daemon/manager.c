@@ -9,12 +9,14 @@
 #include "libvirt-watch.h"
 #include "names.h"
 #include "peer-listener.h"
+#include "refusal-log.h"
 
 struct Manager {
   HostContext host;
   Settings *settings; /* borrowed */
   char *address;
   char *pin;
+  RefusalLog *refusals;
   BusService *service;
   LibvirtWatch *watch;
   GHashTable *guests;      /* UUID -> Guest */
@@ -73,6 +75,7 @@ on_listed (GPtrArray *uuids, gpointer user_data)
     input (manager, uuid, MIGRATION_INPUT_NOT_LISTED);
   for (guint i = 0; i < uuids->len; i++)
     input (manager, g_ptr_array_index (uuids, i), MIGRATION_INPUT_LISTED);
+  manager->host.has_listed = TRUE;
 }
 
 static void
@@ -145,10 +148,21 @@ on_gone (PeerListener *listener, const char *domain, const char *migration, gpoi
 }
 
 static void
+on_abandoned (PeerListener *listener, const char *domain, const char *migration, gpointer user_data)
+{
+  Manager *manager = user_data;
+  Guest *guest = g_hash_table_lookup (manager->guests, domain);
+
+  if (guest != NULL)
+    guest_give_up_claim (guest, migration);
+}
+
+static void
 on_refused (PeerListener *listener, const GError *error, gpointer user_data)
 {
-  event_entry_log (event_entry_new (EVENT_PEER_REFUSED, NULL, NULL), "a client was refused: %s",
-                   error->message);
+  Manager *manager = user_data;
+
+  refusal_log_take (manager->refusals, error->message);
 }
 
 /* the bus */
@@ -221,6 +235,7 @@ manager_new_with_folders (GDBusConnection *bus, Settings *settings, GTlsCertific
   EventEntry *entry;
 
   manager->settings = settings;
+  manager->refusals = refusal_log_new (0);
   manager->guests =
     g_hash_table_new_full (g_str_hash, g_str_equal, g_free, (GDestroyNotify) guest_free);
   manager->unconfirmed = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
@@ -255,6 +270,7 @@ manager_new_with_folders (GDBusConnection *bus, Settings *settings, GTlsCertific
     return NULL;
   g_signal_connect (manager->host.listener, "claimed", G_CALLBACK (on_claimed), manager);
   g_signal_connect (manager->host.listener, "gone", G_CALLBACK (on_gone), manager);
+  g_signal_connect (manager->host.listener, "abandoned", G_CALLBACK (on_abandoned), manager);
   g_signal_connect (manager->host.listener, "refused", G_CALLBACK (on_refused), manager);
   if (!peer_listener_start (manager->host.listener, settings->listen_address, settings->port,
                             error))
@@ -315,6 +331,7 @@ manager_free (Manager *manager)
   if (manager->host.listener != NULL)
     peer_listener_stop (manager->host.listener);
   g_clear_object (&manager->host.listener);
+  g_clear_pointer (&manager->refusals, refusal_log_free);
   g_clear_pointer (&manager->service, bus_service_free);
   g_clear_object (&manager->host.authority);
   g_clear_object (&manager->host.bus);

@@ -20,8 +20,9 @@ step_at_home (MigrationPhase phase, MigrationInput input, guint *actions)
       *actions |= MIGRATION_ACTION_PAUSE_DEPARTURE; /* under the name that the claim gave it */
     return phase;
   case MIGRATION_INPUT_CLAIM_LOST:
-    /* libvirt tells nothing of a migration that is given up before the pause */
-    if (phase == MIGRATION_PHASE_RUNNING)
+    /* libvirt tells nothing of a migration that is given up before its pause, nor of any that fails
+     * of a guest that stood still before */
+    if (phase != MIGRATION_PHASE_PAUSED_OUT)
       *actions = MIGRATION_ACTION_SETTLE_DEPARTURE;
     return phase;
   case MIGRATION_INPUT_PAUSED_MIGRATED:

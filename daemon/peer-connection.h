@@ -2,11 +2,15 @@
 #pragma once
 
 #include "peer-authority.h"
+#include "peer-service.h"
 
 #include <gio/gio.h>
+#include <stdbool.h>
 
 /*
- * PeerConnection - the source's end of one connection: TLS, the claim, then records
+ * PeerConnection - the source's end of one connection, from the first byte to the last
+ *
+ * What is said on it is up to its PeerService; here is the way there, and how long it may take.
  *
  * From the start it has a fixed time to become claimed; until then its peer is a stranger and gets
  * nothing, or the time alone if it has shown a ticket for a check. Afterwards it serves the claimed
@@ -15,15 +19,6 @@
 
 #define PEER_TYPE_CONNECTION (peer_connection_get_type ())
 G_DECLARE_FINAL_TYPE (PeerConnection, peer_connection, PEER, CONNECTION, GObject)
-
-/*
- * Tells the ticket of a domain of this host, or NULL for an unknown domain. @domain is what a
- * stranger sent, bounded and in the form of a UUID. The comparison with the stranger's ticket, in
- * constant time, is not the owner's business: it is done in peer-connection.c.
- *
- * Returns: (transfer none): valid until the main context runs again
- */
-typedef const char *(*PeerTicketLookup) (const char *domain, gpointer user_data);
 
 typedef enum {
   PEER_PHASE_SILENT,   /* connected, and not a byte came */
@@ -39,6 +34,8 @@ typedef enum {
  *
  * Signals:
  *   "advanced" ()         the phase is another one, always a later one
+ *   "abandoned" ()        claimed, and now the peer says that the domain does not come; "closed"
+ *                         follows
  *   "closed" (GError *)   the connection is gone, whoever ended it; nothing comes after it
  */
 PeerConnection *peer_connection_new (GSocketConnection *socket, PeerTicketLookup lookup,
@@ -56,8 +53,11 @@ void peer_connection_shake_hands (PeerConnection *self, GTlsCertificate *certifi
 
 PeerPhase peer_connection_get_phase (PeerConnection *self);
 
-/* When the handshake began, in g_get_monotonic_time(). */
-gint64 peer_connection_get_shaking_since_us (PeerConnection *self);
+/* When the phase began, in g_get_monotonic_time(). */
+gint64 peer_connection_get_phase_since_us (PeerConnection *self);
+
+/* Whether the peer has sent a byte, be it one that only waits to be noticed. */
+bool peer_connection_has_spoken (PeerConnection *self);
 
 /* The claimed domain, or NULL before the claim. */
 const char *peer_connection_get_domain (PeerConnection *self);
@@ -72,5 +72,5 @@ const char *peer_connection_get_address (PeerConnection *self);
 void peer_connection_push_record (PeerConnection *self, GBytes *record);
 void peer_connection_withdraw (PeerConnection *self, const char *reason);
 
-/* Close after what is queued was sent. Emits "closed" before it returns. */
-void peer_connection_close (PeerConnection *self);
+/* Close after what is queued was sent. Emits "closed", with @why, before it returns. */
+void peer_connection_close (PeerConnection *self, const char *why);

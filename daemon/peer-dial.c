@@ -7,6 +7,7 @@
 #include "error.h"
 #include "identity.h"
 #include "peer-stream.h"
+#include "peer-tls.h"
 
 #include <stdbool.h>
 
@@ -128,14 +129,11 @@ on_connected (GObject *source, GAsyncResult *result, gpointer user_data)
     return;
   }
   peer_stream_tune_socket (g_socket_connection_get_socket (self->socket));
-  self->tls =
-    G_TLS_CONNECTION (g_tls_client_connection_new (G_IO_STREAM (self->socket), NULL, &error));
+  self->tls = peer_tls_new_client (self->socket, &error);
   if (self->tls == NULL) {
     g_task_return_error (task, error);
     return;
   }
-  /* GIO knows no authority, least of all the system's: every certificate comes to our question */
-  g_tls_connection_set_database (self->tls, NULL);
   if (self->authority != NULL)
     g_tls_connection_set_certificate (self->tls, peer_authority_get_own (self->authority));
   g_signal_connect_object (self->tls, "accept-certificate", G_CALLBACK (on_accept_certificate),

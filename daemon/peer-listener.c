@@ -2,6 +2,7 @@
 #include "peer-listener.h"
 
 #include "error.h"
+#include "peer-crowd.h"
 
 struct _PeerListener {
   GObject parent_instance;
@@ -31,6 +32,7 @@ enum {
 enum {
   SIGNAL_CLAIMED,
   SIGNAL_GONE,
+  SIGNAL_ABANDONED,
   SIGNAL_REFUSED,
   SIGNAL_COUNT,
 };
@@ -43,16 +45,6 @@ G_DEFINE_FINAL_TYPE (PeerListener, peer_listener, G_TYPE_OBJECT)
 static gboolean on_make_room (gpointer user_data);
 
 /* internal methods */
-
-static guint
-count_from (const GQueue *connections, const char *address)
-{
-  guint count = 0;
-
-  for (GList *l = connections->head; l != NULL; l = l->next)
-    count += g_str_equal (peer_connection_get_address (l->data), address);
-  return count;
-}
 
 /*
  * The connections that serve @domain, each with a reference of its own: sending to one may find it
@@ -77,7 +69,7 @@ close_all (GQueue *connections)
 
   /* "closed" takes it off the queue */
   while ((connection = g_queue_peek_head (connections)) != NULL)
-    peer_connection_close (connection);
+    peer_connection_close (connection, "this daemon takes no more");
 }
 
 static void
@@ -89,70 +81,128 @@ refuse (PeerListener *self, const char *address, const char *why)
   g_signal_emit (self, signals[SIGNAL_REFUSED], 0, error);
 }
 
-/* The one in @phase that connected first, or NULL; and how many there are. */
-static PeerConnection *
-find_stranger (PeerListener *self, PeerPhase phase, guint *count)
+/* How long a handshake may take while @ready others wait for theirs: so that none waits for more than
+ * PEER_LISTENER_READY_MS. */
+static gint64
+get_handshake_ms (guint ready)
 {
-  PeerConnection *first = NULL;
-
-  *count = 0;
-  for (GList *l = self->strangers.tail; l != NULL; l = l->prev) {
-    if (peer_connection_get_phase (l->data) == phase) {
-      first = l->data;
-      (*count)++;
-    }
-  }
-  return first;
+  return MIN (PEER_LISTENER_HANDSHAKE_MS,
+              PEER_LISTENER_READY_MS * PEER_LISTENER_HANDSHAKES_MAX / ready);
 }
 
-/* Let those who wait for their handshake have it, first come first served. */
+/* Let those who wait for their handshake have it. */
 static void
 shake_next_hands (PeerListener *self)
 {
   while (self->service != NULL) {
-    guint ready;
-    guint shaking;
-    PeerConnection *next = find_stranger (self, PEER_PHASE_READY, &ready);
-    PeerConnection *oldest = find_stranger (self, PEER_PHASE_SHAKING, &shaking);
+    PeerConnection *next = peer_crowd_find_lonely (&self->strangers, PEER_PHASE_READY);
+    PeerConnection *slowest;
     gint64 left_ms;
 
     g_clear_handle_id (&self->make_room_id, g_source_remove);
     if (next == NULL)
       return;
-    if (shaking < PEER_LISTENER_HANDSHAKES_MAX) {
+    if (peer_crowd_count_in (&self->strangers, PEER_PHASE_SHAKING) < PEER_LISTENER_HANDSHAKES_MAX) {
       peer_connection_shake_hands (next, self->certificate, self->authority);
       continue;
     }
-    left_ms = PEER_LISTENER_HANDSHAKE_MS -
-              (g_get_monotonic_time () - peer_connection_get_shaking_since_us (oldest)) / 1000;
+    slowest = peer_crowd_find_crowded (&self->strangers, PEER_PHASE_SHAKING);
+    left_ms = get_handshake_ms (peer_crowd_count_in (&self->strangers, PEER_PHASE_READY)) -
+              (g_get_monotonic_time () - peer_connection_get_phase_since_us (slowest)) / 1000;
     if (left_ms > 0) {
       self->make_room_id = g_timeout_add ((guint) left_ms, on_make_room, self);
       return;
     }
     /* comes back here from on_connection_closed() */
-    peer_connection_close (oldest);
+    peer_connection_close (slowest, "its TLS handshake took long, and others waited");
   }
+}
+
+/* Have one stranger fewer, of an address that has @crowd of them or more: of @address unless it is NULL. */
+static bool
+make_room_at (PeerListener *self, const char *address, guint crowd)
+{
+  PeerConnection *idler = peer_crowd_find_idler (&self->strangers, address, crowd);
+
+  if (idler == NULL)
+    return false;
+  peer_connection_close (idler, "it kept this daemon waiting, and others came");
+  return true;
+}
+
+/* Have one stranger fewer for one of an address that has @crowd of them: nobody who comes from less of a
+ * crowd goes for it. */
+static bool
+make_room_anywhere (PeerListener *self, guint crowd)
+{
+  PeerConnection *surplus;
+
+  if (make_room_at (self, NULL, crowd))
+    return true;
+  /* one more than it would have with this one */
+  surplus = peer_crowd_find_surplus (&self->strangers, crowd + 2);
+  if (surplus == NULL)
+    return false;
+  peer_connection_close (surplus, "too many connections from there without a claim");
+  return true;
+}
+
+static bool
+make_room_for_stranger (PeerListener *self, const char *address)
+{
+  guint crowd = peer_crowd_count_from (&self->strangers, address);
+
+  if (crowd >= PEER_LISTENER_STRANGERS_PER_ADDRESS && !make_room_at (self, address, crowd)) {
+    refuse (self, address, "too many connections from there without a claim");
+    return false;
+  }
+  if (self->strangers.length >= PEER_LISTENER_STRANGERS_MAX && !make_room_anywhere (self, crowd)) {
+    refuse (self, address, "too many connections without a claim");
+    return false;
+  }
+  return true;
+}
+
+/* Have one claim fewer, of @domain and from @address unless these are NULL; as @connection is the last
+ * to come, it goes if nobody else must. */
+static void
+push_out_claim (PeerListener *self, PeerConnection *connection, const char *domain,
+                const char *address, const char *why)
+{
+  PeerConnection *repeater = peer_crowd_find_repeater (&self->claimed, domain, address);
+  PeerConnection *one_too_many = repeater != NULL ? repeater : connection;
+
+  refuse (self, peer_connection_get_address (one_too_many), why);
+  peer_connection_close (one_too_many, why);
+}
+
+static void
+make_room_for_claim (PeerListener *self, PeerConnection *connection)
+{
+  const char *address = peer_connection_get_address (connection);
+  const char *domain = peer_connection_get_domain (connection);
+
+  if (peer_crowd_count_for (&self->claimed, domain) > PEER_LISTENER_CLAIMED_PER_DOMAIN)
+    push_out_claim (self, connection, domain, NULL, "too many connections that claim its domain");
+  else if (peer_crowd_count_from (&self->claimed, address) > PEER_LISTENER_CLAIMED_PER_ADDRESS)
+    push_out_claim (self, connection, NULL, address,
+                    "too many connections from there with a claim");
+  else if (self->claimed.length > PEER_LISTENER_CLAIMED_MAX)
+    push_out_claim (self, connection, NULL, NULL, "too many peers with a claim");
 }
 
 static void
 greet_claimant (PeerListener *self, PeerConnection *connection)
 {
-  const char *address = peer_connection_get_address (connection);
+  g_autoptr (PeerConnection) kept = g_object_ref (connection);
 
   g_queue_remove (&self->strangers, connection);
   g_queue_push_tail (&self->claimed, connection);
-  if (self->claimed.length > PEER_LISTENER_CLAIMED_MAX) {
-    refuse (self, address, "too many peers with a claim");
-    peer_connection_close (connection);
-    return;
-  }
-  if (count_from (&self->claimed, address) > PEER_LISTENER_CLAIMED_PER_ADDRESS) {
-    refuse (self, address, "too many connections from there with a claim");
-    peer_connection_close (connection);
-    return;
-  }
-  g_signal_emit (self, signals[SIGNAL_CLAIMED], 0, peer_connection_get_domain (connection),
-                 peer_connection_get_migration (connection), address);
+  make_room_for_claim (self, connection);
+  if (g_queue_find (&self->claimed, connection) != NULL)
+    g_signal_emit (self, signals[SIGNAL_CLAIMED], 0, peer_connection_get_domain (connection),
+                   peer_connection_get_migration (connection),
+                   peer_connection_get_address (connection));
 }
 
 /* callbacks and signals */
@@ -188,6 +238,13 @@ on_connection_advanced (PeerConnection *connection, gpointer user_data)
 }
 
 static void
+on_connection_abandoned (PeerConnection *connection, gpointer user_data)
+{
+  g_signal_emit (user_data, signals[SIGNAL_ABANDONED], 0, peer_connection_get_domain (connection),
+                 peer_connection_get_migration (connection));
+}
+
+static void
 on_connection_closed (PeerConnection *connection, const GError *error, gpointer user_data)
 {
   PeerListener *self = user_data;
@@ -212,17 +269,15 @@ on_incoming (GSocketService *service, GSocketConnection *socket, GObject *source
   PeerConnection *connection = peer_connection_new (socket, self->lookup, self->lookup_data);
   const char *address = peer_connection_get_address (connection);
 
-  if (count_from (&self->strangers, address) >= PEER_LISTENER_STRANGERS_PER_ADDRESS) {
-    refuse (self, address, "too many connections from there without a claim");
+  if (!make_room_for_stranger (self, address)) {
     (void) g_io_stream_close (G_IO_STREAM (socket), NULL, NULL);
     g_object_unref (connection);
     return TRUE;
   }
-  if (self->strangers.length >= PEER_LISTENER_STRANGERS_MAX)
-    peer_connection_close (g_queue_peek_head (&self->strangers));
 
   g_queue_push_tail (&self->strangers, connection);
   g_signal_connect_object (connection, "advanced", G_CALLBACK (on_connection_advanced), self, 0);
+  g_signal_connect_object (connection, "abandoned", G_CALLBACK (on_connection_abandoned), self, 0);
   g_signal_connect_object (connection, "closed", G_CALLBACK (on_connection_closed), self, 0);
   peer_connection_start (connection, self->claim_ms);
   return TRUE;
@@ -273,6 +328,9 @@ peer_listener_class_init (PeerListenerClass *klass)
                                           G_TYPE_STRING);
   signals[SIGNAL_GONE] = g_signal_new ("gone", PEER_TYPE_LISTENER, G_SIGNAL_RUN_LAST, 0, NULL, NULL,
                                        NULL, G_TYPE_NONE, 2, G_TYPE_STRING, G_TYPE_STRING);
+  signals[SIGNAL_ABANDONED] = g_signal_new ("abandoned", PEER_TYPE_LISTENER, G_SIGNAL_RUN_LAST, 0,
+                                            NULL, NULL, NULL, G_TYPE_NONE, 2, G_TYPE_STRING,
+                                            G_TYPE_STRING);
   signals[SIGNAL_REFUSED] = g_signal_new ("refused", PEER_TYPE_LISTENER, G_SIGNAL_RUN_LAST, 0, NULL,
                                           NULL, NULL, G_TYPE_NONE, 1, G_TYPE_ERROR);
 }
@@ -399,5 +457,5 @@ peer_listener_release (PeerListener *self, const char *domain)
   g_autoptr (GPtrArray) claimants = list_claimants (self, domain);
 
   for (guint i = 0; i < claimants->len; i++)
-    peer_connection_close (claimants->pdata[i]);
+    peer_connection_close (claimants->pdata[i], "the domain is no longer here");
 }

@@ -6,15 +6,18 @@
 #include "error.h"
 #include "names.h"
 #include "peer-bus.h"
+#include "peer-clock.h"
 
 /*
- * Enough round trips at first to meet one without a delay, then so often that the drift allowance
- * in between stays below what a network adds anyway.
+ * Enough round trips at first to meet one without a delay (peer_clock_is_known()), then so often that
+ * the drift allowance in between stays below what a network adds anyway. Each of many samplers of one
+ * peer pauses for longer, and all together ask as often as one would; but none for so long that what it
+ * has to tell of the clock grows old.
  */
-#define SAMPLES_FIRST     32
-#define SAMPLES_LATER     4
-#define SAMPLES_PAUSE_MS  250
-#define SAMPLE_TIMEOUT_MS 5000
+#define SAMPLES_LATER        4
+#define SAMPLES_PAUSE_MS     250
+#define SAMPLES_PAUSE_MAX_MS 4000
+#define SAMPLE_TIMEOUT_MS    5000
 
 /* Counted, as a call under way keeps it: g_rc_box_acquire(). */
 struct PeerSampler {
@@ -26,12 +29,13 @@ struct PeerSampler {
   gpointer user_data;
 
   /* the series */
-  guint wanted; /* samples still to take before the next pause */
+  bool is_begun; /* it has a sample of its own */
+  guint wanted;  /* samples still to take before the next pause, once the clock is known */
   guint pause_id;
   int64_t sent_ns;
 
   /* what is known */
-  ClockOffset offset;
+  PeerClock *clock;
   int64_t round_trip_ns; /* the shortest */
 };
 
@@ -47,6 +51,7 @@ sampler_clear (gpointer data)
   PeerSampler *self = data;
 
   g_object_unref (self->cancellable);
+  peer_clock_release (self->clock);
 }
 
 static void
@@ -58,7 +63,6 @@ sampler_release (PeerSampler *self)
 static void
 sampler_ask (PeerSampler *self)
 {
-  self->wanted--;
   self->sent_ns = host_clock_boottime_ns ();
   g_dbus_connection_call (self->bus, NULL, CLOCKFERRY_PEER_PATH, bus_peer_interface_info ()->name,
                           "Time", NULL, G_VARIANT_TYPE ("(x)"), G_DBUS_CALL_FLAGS_NONE,
@@ -66,12 +70,23 @@ sampler_ask (PeerSampler *self)
 }
 
 static void
+sampler_pause (PeerSampler *self)
+{
+  guint pause_ms = SAMPLES_PAUSE_MS * peer_clock_get_users (self->clock);
+
+  self->wanted = pause_ms <= SAMPLES_PAUSE_MAX_MS ? SAMPLES_LATER : 1;
+  self->pause_id = g_timeout_add (MIN (pause_ms, SAMPLES_PAUSE_MAX_MS), on_pause_over, self);
+}
+
+static void
 sampler_go_on (PeerSampler *self)
 {
   if (self->wanted > 0)
+    self->wanted--;
+  if (!self->is_begun || self->wanted > 0 || !peer_clock_is_known (self->clock))
     sampler_ask (self);
   else
-    self->pause_id = g_timeout_add (SAMPLES_PAUSE_MS, on_pause_over, self);
+    sampler_pause (self);
 }
 
 /* Takes @error. */
@@ -90,7 +105,6 @@ on_pause_over (gpointer user_data)
   PeerSampler *self = user_data;
 
   self->pause_id = 0;
-  self->wanted = SAMPLES_LATER;
   sampler_ask (self);
   return G_SOURCE_REMOVE;
 }
@@ -109,7 +123,9 @@ take_sample (PeerSampler *self, ClockSample *sample, GVariant *reply)
                                      remote_ns));
     return;
   }
-  if (!clock_offset_add (&self->offset, sample))
+  self->is_begun = true;
+  /* once: a hostile peer would say it with every answer */
+  if (!peer_clock_add (self->clock, sample))
     g_message ("the clocks of the two hosts drift apart faster than clocks do; comparing anew");
   if (self->round_trip_ns == 0 || round_trip_ns < self->round_trip_ns)
     self->round_trip_ns = round_trip_ns;
@@ -137,6 +153,7 @@ on_sample (GObject *source, GAsyncResult *result, gpointer user_data)
     g_clear_error (&error);
     sampler_go_on (self);
   } else {
+    clockferry_error_tame_remote (error);
     g_prefix_error (&error, "it does not tell its time: ");
     sampler_fail (self, error);
   }
@@ -146,8 +163,8 @@ on_sample (GObject *source, GAsyncResult *result, gpointer user_data)
 /* public methods */
 
 PeerSampler *
-peer_sampler_new (GDBusConnection *bus, PeerSamplerCompared compared, PeerSamplerFailed failed,
-                  gpointer user_data)
+peer_sampler_new (GDBusConnection *bus, const char *peer, PeerSamplerCompared compared,
+                  PeerSamplerFailed failed, gpointer user_data)
 {
   PeerSampler *self = g_rc_box_new0 (PeerSampler);
 
@@ -156,7 +173,7 @@ peer_sampler_new (GDBusConnection *bus, PeerSamplerCompared compared, PeerSample
   self->compared = compared;
   self->failed = failed;
   self->user_data = user_data;
-  self->wanted = SAMPLES_FIRST;
+  self->clock = peer_clock_acquire (peer);
   sampler_ask (self);
   return self;
 }
@@ -183,7 +200,8 @@ peer_sampler_get_estimate (const PeerSampler *self, int64_t remote_real_minus_bo
   HostClockReading now;
 
   host_clock_read (&now);
-  return clock_offset_get (&self->offset, &now, remote_real_minus_boot_ns, estimate);
+  return clock_offset_get (peer_clock_get_offset (self->clock), &now, remote_real_minus_boot_ns,
+                           estimate);
 }
 
 uint64_t

@@ -11,7 +11,8 @@
  * peer-sampler - keeps comparing this host's clock with that of the peer on a connection
  *
  * Asks for the time many times at once, as one of many round trips meets no delay, and then a few
- * times a second for as long as it is not stopped.
+ * times a second for as long as it is not stopped. Samplers of one peer share what they find out, and
+ * take turns.
  */
 
 typedef struct PeerSampler PeerSampler;
@@ -22,8 +23,11 @@ typedef void (*PeerSamplerFailed) (GError *error, gpointer user_data);
 /* One more comparison is in the estimate. */
 typedef void (*PeerSamplerCompared) (gpointer user_data);
 
-/* Begin on @bus, whose peer must have accepted a claim. The callbacks may stop the sampler. */
-PeerSampler *peer_sampler_new (GDBusConnection *bus, PeerSamplerCompared compared,
+/*
+ * Begin on @bus, whose peer must have accepted a claim; @peer as for peer_clock_acquire(). The
+ * callbacks may stop the sampler.
+ */
+PeerSampler *peer_sampler_new (GDBusConnection *bus, const char *peer, PeerSamplerCompared compared,
                                PeerSamplerFailed failed, gpointer user_data);
 
 /* Stop for good, without a callback. What was found out stays. */

@@ -3,10 +3,8 @@
 
 #include "peer-session.h"
 
-#include "clock-record.h"
 #include "error.h"
-#include "names.h"
-#include "peer-bus.h"
+#include "peer-client.h"
 #include "peer-dial.h"
 #include "peer-sampler.h"
 
@@ -37,13 +35,11 @@ struct _PeerSession {
   GTask *open_task;    /* until the claim is answered */
   gulong cancelled_id; /* of the cancellable of open_task */
   guint deadline_id;
-  GBytes *early_record; /* came before the answer to the claim was seen here */
 
   /* transport */
-  PeerDial *dial; /* NULL before it and after the end */
-  GDBusConnection *bus;
-  BusPeer *proxy;
-  GCancellable *cancellable; /* of every step and call */
+  PeerDial *dial;            /* NULL before it and after the end */
+  PeerClient *client;        /* NULL until dialed, and after the end */
+  GCancellable *cancellable; /* of the dial */
 
   /* comparing clocks */
   PeerSampler *sampler; /* NULL before the claim; stopped when closed */
@@ -80,15 +76,7 @@ session_disconnect (PeerSession *self)
   if (self->sampler != NULL)
     peer_sampler_stop (self->sampler);
   g_cancellable_cancel (self->cancellable);
-  if (self->proxy != NULL)
-    g_signal_handlers_disconnect_by_data (self->proxy, self);
-  if (self->bus != NULL) {
-    g_signal_handlers_disconnect_by_data (self->bus, self);
-    if (!g_dbus_connection_is_closed (self->bus))
-      g_dbus_connection_close (self->bus, NULL, NULL, NULL);
-  }
-  g_clear_object (&self->proxy);
-  g_clear_object (&self->bus);
+  g_clear_pointer (&self->client, peer_client_free);
   g_clear_object (&self->dial);
 }
 
@@ -143,44 +131,6 @@ session_fail (PeerSession *self, GError *error)
 /* callbacks and signals */
 
 static void
-on_record (BusPeer *proxy, const char *domain, GVariant *record, gpointer user_data)
-{
-  PeerSession *self = user_data;
-  g_autoptr (GBytes) bytes = NULL;
-  enum clock_record_error judgement;
-  gconstpointer data;
-  gsize size;
-
-  data = g_variant_get_fixed_array (record, &size, 1);
-  /* a copy, as the bytes inside a message are not aligned */
-  bytes = g_bytes_new (data, size);
-  judgement = clock_record_check (g_bytes_get_data (bytes, NULL), size);
-  if (judgement != CLOCK_RECORD_OK || !g_str_equal (domain, self->domain)) {
-    session_fail (
-      self, g_error_new (CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_BAD_MESSAGE, "it sent a bad record: %s",
-                         judgement == CLOCK_RECORD_OK ? "of another domain"
-                                                      : clock_record_error_name (judgement)));
-    return;
-  }
-  if (self->state == SESSION_CLAIMING) {
-    g_clear_pointer (&self->early_record, g_bytes_unref);
-    self->early_record = g_steal_pointer (&bytes);
-    return;
-  }
-  g_signal_emit (self, signals[SIGNAL_RECORD], 0, bytes);
-}
-
-static void
-on_withdrawn (BusPeer *proxy, const char *domain, const char *reason, gpointer user_data)
-{
-  PeerSession *self = user_data;
-
-  g_clear_pointer (&self->early_record, g_bytes_unref);
-  if (g_str_equal (domain, self->domain) && self->state == SESSION_OPEN)
-    g_signal_emit (self, signals[SIGNAL_WITHDRAWN], 0, reason);
-}
-
-static void
 on_sampler_compared (gpointer user_data)
 {
   g_signal_emit (user_data, signals[SIGNAL_COMPARED], 0);
@@ -190,14 +140,6 @@ static void
 on_sampler_failed (GError *error, gpointer user_data)
 {
   session_fail (user_data, error);
-}
-
-static void
-on_bus_closed (GDBusConnection *bus, gboolean vanished, GError *error, gpointer user_data)
-{
-  session_fail (user_data, error != NULL
-                             ? g_error_copy (error)
-                             : g_error_new (G_IO_ERROR, G_IO_ERROR_CLOSED, "end of stream"));
 }
 
 static gboolean
@@ -217,97 +159,64 @@ on_cancelled (GCancellable *cancellable, gpointer user_data)
   session_fail (user_data, g_error_new (G_IO_ERROR, G_IO_ERROR_CANCELLED, "cancelled"));
 }
 
-/* the steps to a claim */
+/* client callbacks */
 
 /* The source said yes. */
 static void
-session_begin (PeerSession *self, gboolean synchronised, guint64 max_error_us)
+on_welcomed (const HostClockState *clock, int64_t real_minus_boot_ns, gpointer user_data)
 {
+  PeerSession *self = user_data;
+  g_autofree char *peer = g_strdup_printf ("%s %s %u", self->pin, self->address, self->port);
   g_autoptr (GTask) task = NULL;
-  g_autoptr (GBytes) record = NULL;
 
   self->state = SESSION_OPEN;
   g_clear_handle_id (&self->deadline_id, g_source_remove);
-  self->remote_clock.synchronised = synchronised;
-  self->remote_clock.max_error_us = MIN (max_error_us, HOST_CLOCK_MAX_ERROR_US);
+  self->remote_clock = *clock;
   self->remote_clock_at_ns = host_clock_boottime_ns ();
-  self->sampler = peer_sampler_new (self->bus, on_sampler_compared, on_sampler_failed, self);
-
-  record = g_steal_pointer (&self->early_record);
+  self->remote_real_minus_boot_ns = real_minus_boot_ns;
+  self->sampler = peer_sampler_new (peer_client_get_bus (self->client), peer, on_sampler_compared,
+                                    on_sampler_failed, self);
   task = session_steal_open_task (self);
   g_task_return_boolean (task, TRUE);
-  if (record != NULL && self->state == SESSION_OPEN)
-    g_signal_emit (self, signals[SIGNAL_RECORD], 0, record);
-}
-
-/* The source said no; takes @error. */
-static void
-session_take_refusal (PeerSession *self, GError *error)
-{
-  g_dbus_error_strip_remote_error (error);
-  session_fail (self, error);
 }
 
 static void
-on_claimed (GObject *source, GAsyncResult *result, gpointer user_data)
+on_record (GBytes *record, gpointer user_data)
 {
-  g_autoptr (PeerSession) self = user_data;
-  GError *error = NULL;
-  gboolean synchronised;
-  guint64 max_error_us;
-  bool done =
-    bus_peer_call_claim_finish (BUS_PEER (source), &synchronised, &max_error_us, result, &error);
-
-  if (self->state == SESSION_CLOSED)
-    g_clear_error (&error);
-  else if (!done)
-    session_take_refusal (self, error);
-  else
-    session_begin (self, synchronised, max_error_us);
+  g_signal_emit (user_data, signals[SIGNAL_RECORD], 0, record);
 }
 
 static void
-on_checked (GObject *source, GAsyncResult *result, gpointer user_data)
+on_withdrawn (const char *reason, gpointer user_data)
 {
-  g_autoptr (PeerSession) self = user_data;
-  GError *error = NULL;
-  gboolean synchronised;
-  guint64 max_error_us;
-  gint64 real_minus_boot_ns;
-  bool done = bus_peer_call_check_finish (BUS_PEER (source), &synchronised, &max_error_us,
-                                          &real_minus_boot_ns, result, &error);
-
-  if (self->state == SESSION_CLOSED) {
-    g_clear_error (&error);
-    return;
-  }
-  if (!done) {
-    session_take_refusal (self, error);
-    return;
-  }
-  self->remote_real_minus_boot_ns = real_minus_boot_ns;
-  session_begin (self, synchronised, max_error_us);
+  g_signal_emit (user_data, signals[SIGNAL_WITHDRAWN], 0, reason);
 }
 
-/* Show the ticket. */
 static void
-session_ask (PeerSession *self)
+on_client_failed (GError *error, gpointer user_data)
 {
-  self->state = SESSION_CLAIMING;
-  if (self->is_check) {
-    bus_peer_call_check (self->proxy, self->domain, self->ticket, self->cancellable, on_checked,
-                         g_object_ref (self));
-    return;
-  }
-  bus_peer_call_claim (self->proxy, self->domain, self->ticket, self->migration, self->cancellable,
-                       on_claimed, g_object_ref (self));
+  session_fail (user_data, error);
 }
+
+static const PeerClientCallbacks client_callbacks = {
+  .welcomed = on_welcomed,
+  .record = on_record,
+  .withdrawn = on_withdrawn,
+  .failed = on_client_failed,
+};
+
+/* the steps to a claim */
 
 static void
 on_dialed (GObject *source, GAsyncResult *result, gpointer user_data)
 {
   g_autoptr (PeerSession) self = user_data;
   g_autoptr (GDBusConnection) bus = NULL;
+  const PeerRequest request = {
+    .domain = self->domain,
+    .ticket = self->ticket,
+    .migration = self->is_check ? NULL : self->migration,
+  };
   GError *error = NULL;
 
   bus = peer_dial_finish (PEER_DIAL (source), result, &error);
@@ -322,23 +231,12 @@ on_dialed (GObject *source, GAsyncResult *result, gpointer user_data)
     return;
   }
 
-  self->bus = g_steal_pointer (&bus);
-  g_signal_connect (self->bus, "closed", G_CALLBACK (on_bus_closed), self);
-  /* no name and no properties: nothing is sent, so this cannot block */
-  self->proxy = bus_peer_proxy_new_sync (self->bus, G_DBUS_PROXY_FLAGS_DO_NOT_LOAD_PROPERTIES, NULL,
-                                         CLOCKFERRY_PEER_PATH, NULL, &error);
-  if (self->proxy == NULL) {
+  self->state = SESSION_CLAIMING;
+  self->client = peer_client_new (bus, &request, &client_callbacks, self, &error);
+  if (self->client == NULL) {
+    g_dbus_connection_close (bus, NULL, NULL, NULL);
     session_fail (self, error);
-    return;
   }
-  if (!self->is_check) {
-    g_signal_connect (self->proxy, "record", G_CALLBACK (on_record), self);
-    g_signal_connect (self->proxy, "withdrawn", G_CALLBACK (on_withdrawn), self);
-  }
-  /* Before the call: while processing is held back GDBus puts an answer aside, and if the peer hangs
-   * up after it, as after a refusal, drops it. */
-  g_dbus_connection_start_message_processing (self->bus);
-  session_ask (self);
 }
 
 /* GObject */
@@ -372,7 +270,6 @@ peer_session_finalize (GObject *object)
   g_clear_object (&self->cancellable);
   g_clear_object (&self->authority);
   g_clear_pointer (&self->sampler, peer_sampler_free);
-  g_clear_pointer (&self->early_record, g_bytes_unref);
   g_free (self->address);
   g_free (self->pin);
   g_free (self->domain);
@@ -499,6 +396,14 @@ peer_session_get_present_estimate (PeerSession *self, ClockEstimate *estimate)
 {
   return self->is_check &&
          peer_session_get_estimate (self, self->remote_real_minus_boot_ns, estimate);
+}
+
+void
+peer_session_abandon (PeerSession *self)
+{
+  if (self->state == SESSION_OPEN && !self->is_check)
+    peer_client_abandon (self->client);
+  peer_session_close (self);
 }
 
 void

@@ -86,6 +86,12 @@ uint64_t peer_session_get_round_trip_ns (PeerSession *self);
 void peer_session_get_remote_clock (PeerSession *self, HostClockState *state);
 
 /*
+ * The same as peer_session_close(), but that the source of an open session is told first that the
+ * domain does not come. It is not awaited, nor need the source know of this.
+ */
+void peer_session_abandon (PeerSession *self);
+
+/*
  * Close; no signal comes afterwards, and a pending open fails with G_IO_ERROR_CANCELLED. To be
  * called before the last reference is dropped, as a step of opening holds one of its own.
  */

@@ -15,7 +15,7 @@
  */
 
 #define PEER_STREAM_MESSAGES_PER_S 200
-#define PEER_STREAM_MESSAGES_BURST 200
+#define PEER_STREAM_MESSAGES_BURST 64
 
 #define PEER_TYPE_STREAM (peer_stream_get_type ())
 G_DECLARE_FINAL_TYPE (PeerStream, peer_stream, PEER, STREAM, GIOStream)
@@ -27,6 +27,19 @@ G_DECLARE_FINAL_TYPE (PeerStream, peer_stream, PEER, STREAM, GIOStream)
  * Returns: (transfer full): the stream, for g_dbus_connection_new()
  */
 GIOStream *peer_stream_new (GIOStream *base, uint32_t message_max_bytes);
+
+/*
+ * End the connection as well when more than @unanswered_max messages have come in that no message has
+ * gone out for since: the peer asks, and does not read what it is told, which would pile up here. To be
+ * set before the first message, where each one that comes gets an answer.
+ */
+void peer_stream_set_unanswered_max (PeerStream *self, guint unanswered_max);
+
+/*
+ * Close @bus, which is on such a stream, after what is queued was sent, or after two seconds: a peer
+ * that does not read may not keep it longer. Does not block.
+ */
+void peer_stream_end_bus (GDBusConnection *bus);
 
 /*
  * Set what both ends want of a TCP socket: no delay, and a dead peer noticed within ten seconds.

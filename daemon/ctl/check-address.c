@@ -9,9 +9,9 @@
 #include <string.h>
 
 #include "build-config.h"
-#include "check-command.h"
 #include "check-host.h"
 #include "check-remedy.h"
+#include "name-lookup.h"
 #include "output.h"
 #include "peer-check.h"
 
@@ -20,6 +20,9 @@
 /* An address for documentation (RFC 5737), to which no host sends but by its default route. */
 #define OUTWARD_ADDRESS "192.0.2.1"
 #define OUTWARD_PORT    9
+
+/* Of names that hosts ask each other for (RFC 6762). */
+#define MULTICAST_SUFFIX ".local"
 
 /* addresses */
 
@@ -33,15 +36,22 @@ is_among (GPtrArray *addresses, GInetAddress *address)
   return FALSE;
 }
 
-/* The first of @addresses that other hosts could mean by it, or NULL: one of this host's own. */
-static GInetAddress *
+static gboolean
+is_known (GPtrArray *addresses)
+{
+  return addresses != NULL && addresses->len > 0;
+}
+
+/* The first of @addresses (may be NULL) that other hosts could mean by it, one of this host's own, as
+ * text; NULL: none. */
+static char *
 find_reachable (GPtrArray *addresses, GPtrArray *local)
 {
-  for (guint i = 0; i < addresses->len; i++) {
+  for (guint i = 0; addresses != NULL && i < addresses->len; i++) {
     GInetAddress *address = g_ptr_array_index (addresses, i);
 
     if (!g_inet_address_get_is_loopback (address) && is_among (local, address))
-      return address;
+      return g_inet_address_to_string (address);
   }
   return NULL;
 }
@@ -85,42 +95,6 @@ list_local (void)
   return local;
 }
 
-static GPtrArray *
-list_found (const char *name)
-{
-  GPtrArray *found = g_ptr_array_new_with_free_func (g_object_unref);
-  g_autoptr (GResolver) resolver = g_resolver_get_default ();
-  GList *addresses = g_resolver_lookup_by_name (resolver, name, NULL, NULL);
-
-  for (GList *each = addresses; each != NULL; each = each->next)
-    g_ptr_array_add (found, g_object_ref (each->data));
-  g_resolver_free_addresses (addresses);
-  return found;
-}
-
-/* Other hosts do not see this host's /etc/hosts, so ask DNS past it. */
-static GPtrArray *
-list_by_dns (const char *name)
-{
-  const char *const argv[] = { "getent", "-s", "dns", "ahosts", name, NULL };
-  GPtrArray *found = g_ptr_array_new_with_free_func (g_object_unref);
-  g_auto (CommandOutcome) outcome = { 0 };
-  g_auto (GStrv) lines = NULL;
-
-  if (!check_command_run (argv, NULL, &outcome, NULL) || outcome.exit_status != 0)
-    return found;
-  lines = g_strsplit (outcome.output, "\n", -1);
-  for (guint i = 0; lines[i] != NULL; i++) {
-    GInetAddress *address;
-
-    lines[i][strcspn (lines[i], " \t")] = '\0';
-    address = g_inet_address_new_from_string (lines[i]);
-    if (address != NULL)
-      g_ptr_array_add (found, address);
-  }
-  return found;
-}
-
 /* By which of its addresses this host would reach others; sends nothing. NULL: by none. */
 static char *
 find_outward (void)
@@ -157,21 +131,23 @@ check_name (const CheckHost *host, CheckList *list)
   const char *running = check_host_get_manager_text (host, "Address");
   const char *wanted = host->settings != NULL ? host->settings->address : NULL;
   const char *name = running != NULL ? running : wanted != NULL ? wanted : g_get_host_name ();
-  g_autoptr (GInetAddress) literal = g_inet_address_new_from_string (name);
-  g_autoptr (GPtrArray) by_dns = NULL;
   g_autoptr (GPtrArray) found = NULL;
+  g_autoptr (GPtrArray) by_file = NULL;
+  g_autoptr (GPtrArray) by_dns = NULL;
   g_autoptr (GPtrArray) local = list_local ();
   g_autofree char *outward = find_outward ();
   AddressFacts facts;
 
   check_list_begin (list, "address", _ ("address for other hosts"));
-  found = list_found (name);
-  by_dns = literal == NULL && all_are_loopback (found)
-             ? list_by_dns (name)
-             : g_ptr_array_new_with_free_func (g_object_unref);
+  found = name_lookup_here (name);
+  if (!g_hostname_is_ip_address (name)) {
+    by_file = name_lookup_by_file (name);
+    by_dns = name_lookup_by_dns (name, host->bus);
+  }
   facts = (AddressFacts){
     .name = name,
     .found = found,
+    .by_file = by_file,
     .by_dns = by_dns,
     .local = local,
     .outward = outward,
@@ -263,25 +239,35 @@ check_channel (const CheckHost *host, CheckList *list)
 void
 check_address_judge (const AddressFacts *facts, CheckList *list)
 {
-  GInetAddress *reachable = find_reachable (facts->found, facts->local);
-  GInetAddress *by_dns = find_reachable (facts->by_dns, facts->local);
-  GInetAddress *told = reachable != NULL ? reachable : by_dns;
-  g_autofree char *text = told != NULL ? g_inet_address_to_string (told) : NULL;
+  g_autofree char *here = find_reachable (facts->found, facts->local);
+  g_autofree char *by_file = find_reachable (facts->by_file, facts->local);
+  g_autofree char *by_dns = find_reachable (facts->by_dns, facts->local);
   g_autofree char *remedy = set_address_remedy (facts->outward);
 
-  if (told != NULL && g_strcmp0 (text, facts->name) == 0)
-    check_list_ok (list, "%s", text);
-  else if (reachable != NULL)
-    /* TRANSLATORS: a host's name and its address */
-    check_list_ok (list, _ ("%s, which is %s"), facts->name, text);
+  if (here != NULL && facts->by_dns == NULL)
+    check_list_ok (list, "%s", here);
   else if (by_dns != NULL)
-    check_list_ok (list, _ ("%s, which is %s by DNS"), facts->name, text);
+    check_list_ok (list, _ ("%s, which is %s by DNS"), facts->name, by_dns);
+  else if (by_file != NULL)
+    /* TRANSLATORS: a host's name and its address */
+    check_list_ok (list,
+                   _ ("%s, which is %s by /etc/hosts, not by DNS: it has to be in the "
+                      "/etc/hosts of other hosts as well"),
+                   facts->name, by_file);
+  else if (here != NULL && g_str_has_suffix (facts->name, MULTICAST_SUFFIX))
+    /* TRANSLATORS: a host's name and its address */
+    check_list_ok (list, _ ("%s, which is %s"), facts->name, here);
+  else if (here != NULL && !is_known (facts->by_dns))
+    check_list_warn (list, remedy,
+                     _ ("other hosts are told to connect to %s, a name that this host gives to "
+                        "itself and DNS does not know"),
+                     facts->name);
   else if (facts->found->len == 0)
     check_list_warn (
       list, remedy,
       _ ("other hosts are told to connect to %s, a name that this host does not know"),
       facts->name);
-  else if (all_are_loopback (facts->found) && facts->by_dns->len == 0)
+  else if (all_are_loopback (facts->found) && !is_known (facts->by_dns))
     check_list_warn (list, remedy,
                      _ ("other hosts are told to connect to %s, which means nothing but this host "
                         "itself here, and DNS does not know it"),
@@ -304,6 +290,7 @@ check_address_find_listeners (const char *text, guint16 port, GArray *uids)
     guint uid;
 
     /* sl local remote state queues timer retransmissions uid (proc_net_tcp.rst) */
+    /* NOLINTNEXTLINE(cert-err34-c): the kernel's number, of a type as wide */
     if (sscanf (lines[i], " %*u: %s %*s %2s %*s %*s %*s %u", address, state, &uid) == 3 &&
         g_str_equal (state, TCP_LISTEN) && g_str_has_suffix (address, suffix))
       g_array_append_val (uids, uid);

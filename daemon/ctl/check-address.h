@@ -11,10 +11,11 @@
 
 /* Of GInetAddress, each array. */
 typedef struct {
-  const char *name;  /* Address=, or this host's name */
-  GPtrArray *found;  /* what it is for this host; empty: it is not known here */
-  GPtrArray *by_dns; /* what DNS alone says of it, where this host finds itself only: else empty */
-  GPtrArray *local;  /* the addresses of this host's interfaces */
+  const char *name;    /* Address=, or this host's name */
+  GPtrArray *found;    /* what it is for this host; empty: it is not known here */
+  GPtrArray *by_file;  /* what /etc/hosts alone says of it; NULL: it is an address itself */
+  GPtrArray *by_dns;   /* what DNS alone says of it, likewise */
+  GPtrArray *local;    /* the addresses of this host's interfaces */
   const char *outward; /* this host's address on its way to others, as text; NULL: not known */
 } AddressFacts;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "ctl-error.h"
 
-G_DEFINE_QUARK (clockferry - ctl - error - quark, ctl_error)
+G_DEFINE_QUARK (clockferry_ctl_error, ctl_error)
 
 /* public functions */
 

@@ -87,6 +87,10 @@ print_change (const Outcome *outcome, gboolean is_put)
   case HOOK_FILE_REPLACED:
     g_print (_ ("The hook was there, but not as it should be, and was replaced: %s\n"), path);
     break;
+  case HOOK_FILE_RELABELLED:
+    g_print (_ ("The hook was in place, with a wrong SELinux label, which was set right: %s\n"),
+             path);
+    break;
   case HOOK_FILE_REMOVED:
     g_print (_ ("The hook was taken away: %s\n"), path);
     break;

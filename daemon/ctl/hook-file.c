@@ -221,25 +221,64 @@ stage (const HookPaths *paths, const char *hooks_folder, GError **error)
 
 /*
  * libvirt's daemons may not run what has the label of the folder that it was made in. A host without
- * SELinux, or without a program that knows its labels, has nothing to do here.
+ * SELinux, or without a program that knows its labels, has nothing to do here. FALSE: *@problem says
+ * why.
  */
 static gboolean
-restore_labels (const HookPaths *paths, const char *hooks_folder, GError **error)
+restore_labels (const HookPaths *paths, const char *hooks_folder, gboolean *is_changed,
+                char **problem)
 {
-  const char *const argv[] = { paths->relabel, "-RF", hooks_folder, NULL };
+  /* it names what it changes, and is silent otherwise */
+  const char *const argv[] = { paths->relabel, "-RFv", hooks_folder, NULL };
   g_auto (CommandOutcome) outcome = { 0 };
-  g_autoptr (GError) cause = NULL;
+  g_autoptr (GError) error = NULL;
 
+  *is_changed = FALSE;
   if (!g_file_test (paths->selinux, G_FILE_TEST_EXISTS) || !check_command_exists (paths->relabel))
     return TRUE;
-  if (check_command_run (argv, NULL, &outcome, &cause) && outcome.exit_status == 0)
+  if (check_command_run (argv, NULL, &outcome, &error) && outcome.exit_status == 0) {
+    *is_changed = *outcome.output != '\0';
+    return TRUE;
+  }
+  *problem = g_strdup (error != NULL ? error->message : outcome.problem);
+  return FALSE;
+}
+
+static gboolean
+label_staged (const HookPaths *paths, const char *hooks_folder, GError **error)
+{
+  g_autofree char *problem = NULL;
+  gboolean is_changed;
+
+  if (restore_labels (paths, hooks_folder, &is_changed, &problem))
     return TRUE;
   g_set_error (
     error, G_IO_ERROR, G_IO_ERROR_FAILED,
     /* TRANSLATORS: a folder, what restorecon said, the folder again */
     _ ("SELinux's labels of %s could not be set, so the hook was not put in place: %s; see "
        "restorecon -RFv %s"),
-    hooks_folder, cause != NULL ? cause->message : outcome.problem, hooks_folder);
+    hooks_folder, problem, hooks_folder);
+  return FALSE;
+}
+
+/* The hook has been there for longer, with a label that may be of another folder or policy. */
+static gboolean
+label_installed (const HookPaths *paths, const char *hooks_folder, HookFileChange *change,
+                 GError **error)
+{
+  g_autofree char *problem = NULL;
+  gboolean is_changed;
+
+  if (restore_labels (paths, hooks_folder, &is_changed, &problem)) {
+    *change = is_changed ? HOOK_FILE_RELABELLED : HOOK_FILE_UNCHANGED;
+    return TRUE;
+  }
+  g_set_error (
+    error, G_IO_ERROR, G_IO_ERROR_FAILED,
+    /* TRANSLATORS: a folder, what restorecon said, the folder again */
+    _ ("the hook is in place, but SELinux's labels of %s could not be set, without which "
+       "libvirt may not run it: %s; see restorecon -RFv %s"),
+    hooks_folder, problem, hooks_folder);
   return FALSE;
 }
 
@@ -256,11 +295,11 @@ move_staged (const char *staged, const HookPaths *paths, const char *hooks_folde
   }
   /* before, so that the folder and the file are right while libvirt can see them; after, since the
    * file's label goes by its folder */
-  if (!restore_labels (paths, hooks_folder, error))
+  if (!label_staged (paths, hooks_folder, error))
     return FALSE;
   if (g_rename (staged, paths->installed) < 0)
     return fail_errno (error, _ ("cannot put the hook in place as %s"), paths->installed);
-  if (!restore_labels (paths, hooks_folder, error)) {
+  if (!label_staged (paths, hooks_folder, error)) {
     (void) g_unlink (paths->installed);
     return FALSE;
   }
@@ -338,7 +377,7 @@ hook_file_put (const HookPaths *paths, HookFileChange *change, GError **error)
     return FALSE;
   }
   if (state == HOOK_FILE_IN_PLACE)
-    return TRUE;
+    return label_installed (paths, hooks_folder, change, error);
   if (!make_folder (hook_folder, error))
     return FALSE;
   staged = stage (paths, hooks_folder, error);

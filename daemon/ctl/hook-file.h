@@ -55,14 +55,16 @@ gboolean hook_file_is_ours (const char *path);
 typedef enum {
   HOOK_FILE_UNCHANGED,
   HOOK_FILE_PUT,
-  HOOK_FILE_REPLACED, /* one that was different, not executable or unsafe */
+  HOOK_FILE_REPLACED,   /* one that was different, not executable or unsafe */
+  HOOK_FILE_RELABELLED, /* it was in place, with a label that SELinux's policy does not give it */
   HOOK_FILE_REMOVED,
 } HookFileChange;
 
 /*
  * See that the hook is in place; again does no harm. Where SELinux is in use, the folder of hooks
  * and all in it get the labels of the policy. FALSE with an error for people, translated, that names
- * the next step: then nothing was changed, but for a hook that could not be labelled, which is gone.
+ * the next step: then nothing was changed, but for a hook that was new or replaced and could not be
+ * labelled, which is gone.
  */
 gboolean hook_file_put (const HookPaths *paths, HookFileChange *change, GError **error)
   G_GNUC_WARN_UNUSED_RESULT;

@@ -29,8 +29,9 @@ static const struct {
   const char *result;
 } outcomes[] = {
   { "arriving", "fixed" },    { "arriving", "kvmclock-only" }, { "arriving", "observed" },
-  { "arriving", "stock" },    { "arriving", "abandoned" },     { "leaving", "sent" },
-  { "leaving", "unclaimed" }, { "leaving", "rolled-back" },    { "leaving", "cancelled" },
+  { "arriving", "stock" },    { "arriving", "unknown" },       { "arriving", "abandoned" },
+  { "leaving", "sent" },      { "leaving", "unclaimed" },      { "leaving", "rolled-back" },
+  { "leaving", "cancelled" },
 };
 
 static const char *

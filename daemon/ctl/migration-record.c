@@ -7,10 +7,15 @@ static const struct {
   const char *event;
   const char *result;
 } ends[] = {
-  { "migration-fixed", "fixed" },         { "migration-kvmclock-only", "kvmclock-only" },
-  { "migration-observed", "observed" },   { "migration-stock", "stock" },
-  { "arrival-abandoned", "abandoned" },   { "departure-done", "sent" },
-  { "departure-unclaimed", "unclaimed" }, { "departure-rolled-back", "rolled-back" },
+  { "migration-fixed", "fixed" },
+  { "migration-kvmclock-only", "kvmclock-only" },
+  { "migration-observed", "observed" },
+  { "migration-stock", "stock" },
+  { "migration-unknown", "unknown" },
+  { "arrival-abandoned", "abandoned" },
+  { "departure-done", "sent" },
+  { "departure-unclaimed", "unclaimed" },
+  { "departure-rolled-back", "rolled-back" },
   { "departure-cancelled", "cancelled" },
 };
 
@@ -119,9 +124,9 @@ migration_record_get_result (const MigrationRecord *record)
 gboolean
 migration_record_is_credited (const MigrationRecord *record)
 {
-  const char *result = migration_record_get_result (record);
+  const char *const credited[] = { "fixed", "kvmclock-only", NULL };
 
-  return g_str_equal (result, "fixed") || g_str_equal (result, "kvmclock-only");
+  return g_strv_contains (credited, migration_record_get_result (record));
 }
 
 gboolean

@@ -45,8 +45,8 @@ gboolean migration_record_get_int (const MigrationRecord *record, const char *fi
 const char *migration_record_get_label (const MigrationRecord *record);
 
 /*
- * What became of it: "fixed", "kvmclock-only", "observed", "stock" and "abandoned" where it arrived,
- * "sent", "unclaimed", "rolled-back" and "cancelled" where it left or was to leave; "unfinished"
+ * What became of it: "fixed", "kvmclock-only", "observed", "stock", "unknown" and "abandoned" where it
+ * arrived, "sent", "unclaimed", "rolled-back" and "cancelled" where it left or was to leave; "unfinished"
  * while it goes on. A constant.
  */
 const char *migration_record_get_result (const MigrationRecord *record);

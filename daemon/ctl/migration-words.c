@@ -14,6 +14,9 @@ static const struct {
   { "observed", OUTPUT_PLAIN, N_ ("Nothing was changed; this is what would have been done.") },
   { "stock", OUTPUT_WARNING,
     N_ ("The guest's clocks are as stock QEMU leaves them: behind by the blackout.") },
+  { "unknown", OUTPUT_WARNING,
+    N_ ("What became of the guest's clocks is not known: they are either both right or both as "
+        "stock QEMU leaves them, behind by the blackout.") },
   { "abandoned", OUTPUT_PLAIN,
     N_ ("The guest did not come: its migration failed or was cancelled.") },
   { "sent", OUTPUT_GOOD,

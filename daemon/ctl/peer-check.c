@@ -228,21 +228,22 @@ name_domain (PeerCheckResult *result, const DomainInfo *domain)
   result->port = domain->source->port;
 }
 
-/* Try one after the other as long as the daemon there only does not accept the ticket. */
+/* Try one after the other, there is one, as long as the daemon only does not accept the ticket. */
 static gboolean
 measure_any (const GPtrArray *candidates, PeerAuthority *authority, PeerCheckResult *result,
              GError **error)
 {
   g_autoptr (GError) cause = NULL;
+  guint tried = 0;
 
-  for (guint i = 0; i < candidates->len && (i == 0 || is_refusal (cause)); i++) {
-    const DomainInfo *domain = g_ptr_array_index (candidates, i);
+  do {
+    const DomainInfo *domain = g_ptr_array_index (candidates, tried++);
 
     g_clear_error (&cause);
     name_domain (result, domain);
     if (measure (domain, authority, result, &cause))
       return TRUE;
-  }
+  } while (tried < candidates->len && is_refusal (cause));
   explain (error, result, cause);
   return FALSE;
 }

@@ -80,8 +80,8 @@ read_errors (const MigrationRecord *record, ClockErrors *errors, GError **error)
   gboolean is_stock = g_str_equal (result, "stock");
   gint64 advance_ns = 0;
 
-  if (!record->is_arriving || !migration_record_get_blackout (record, &errors->blackout_ns) ||
-      errors->blackout_ns <= 0) {
+  if (!record->is_arriving || g_str_equal (result, "unknown") ||
+      !migration_record_get_blackout (record, &errors->blackout_ns) || errors->blackout_ns <= 0) {
     set_untold (error, record);
     return FALSE;
   }

@@ -67,6 +67,10 @@ static const ReasonWords helper_reasons[HELPER_REASON_COUNT] = {
   [HELPER_REASON_TSC_OPAQUE] = {
     N_ ("One of the two hosts does not tell how it makes the guest's TSC out of its own."),
     N_ ("Look at both hosts: clockferryctl check.") },
+  [HELPER_REASON_UNSEEN_VCPUS] = {
+    N_ ("Its QEMU made vCPUs by other means than the C library's ioctl(), so clockferry could not see "
+        "them and left all clocks alone."),
+    N_ ("Run this guest in a QEMU that makes its ioctls through the C library, as Debian's does.") },
 };
 
 static const struct {
@@ -93,6 +97,10 @@ static const ReasonWords arrived_paused = {
   NULL,
 };
 
+static const char *const unknown_advice =
+  N_ ("See in the guest whether its clock is behind (chronyc tracking), and set it if it is "
+      "(chronyc makestep).");
+
 static const ReasonWords *
 find_untranslated (const char *reason)
 {
@@ -117,6 +125,12 @@ reason_words_find (const char *reason, ReasonWords *words)
   words->meaning = _ (found->meaning);
   words->advice = found->advice != NULL ? _ (found->advice) : NULL;
   return TRUE;
+}
+
+const char *
+reason_words_advise_unknown (void)
+{
+  return _ (unknown_advice);
 }
 
 const char *

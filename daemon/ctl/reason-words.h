@@ -18,6 +18,9 @@ typedef struct {
  */
 gboolean reason_words_find (const char *reason, ReasonWords *words);
 
+/* What to do where it is not known what became of the guest's clocks. Translated. */
+const char *reason_words_advise_unknown (void);
+
 /* What to do where the migration ended at @step ("peer" for instance) with a reason that is a
  * sentence; NULL where nothing is known. Translated. */
 const char *reason_words_advise_step (const char *step);

@@ -73,6 +73,8 @@ print_reason (const CtlContext *context, const MigrationRecord *record)
   output_field (context, _ ("Reason"), OUTPUT_PLAIN, reason);
   if (reason_words_find (reason, &words))
     output_field (context, "", OUTPUT_PLAIN, words.meaning);
+  else if (g_str_equal (migration_record_get_result (record), "unknown"))
+    words.advice = reason_words_advise_unknown ();
   else
     words.advice = reason_words_advise_step (step);
   if (words.advice != NULL)

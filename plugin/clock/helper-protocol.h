@@ -36,7 +36,8 @@ enum helper_message_type {
   HELPER_MESSAGE_WITHDRAW = 3, /* header only: forget INCOMING and FIXUP, behave as stock */
   /* helper to daemon */
   HELPER_MESSAGE_RECORD = 16,  /* struct helper_record: QEMU just asked KVM_GET_CLOCK */
-  HELPER_MESSAGE_REPORT = 17,  /* struct helper_report: what was done inside KVM_SET_CLOCK */
+  HELPER_MESSAGE_REPORT = 17,  /* struct helper_report: what was done inside KVM_SET_CLOCK, or why
+                                  there is no record */
   HELPER_MESSAGE_REFUSED = 18, /* struct helper_refused: the last message; then the end */
 };
 
@@ -119,7 +120,8 @@ enum helper_reason {
   HELPER_REASON_IOCTL_FAILED, /* errno in failed_errno */
   HELPER_REASON_CHECK_FAILED, /* a promise of step 5 did not hold; undone */
   HELPER_REASON_OBSERVE_ONLY,
-  HELPER_REASON_TSC_OPAQUE, /* the TSC of either host could not be told: not scale + offset */
+  HELPER_REASON_TSC_OPAQUE,   /* the TSC of either host could not be told: not scale + offset */
+  HELPER_REASON_UNSEEN_VCPUS, /* QEMU made some or all by syscall(2), past the helper */
   HELPER_REASON_COUNT,
 };
 
@@ -139,8 +141,14 @@ struct helper_report_vcpu {
 #define HELPER_REPORT_OFFSETS_JOINED (1u << 1)
 /* Something was written, a later step failed, and the undo failed too. */
 #define HELPER_REPORT_UNDO_FAILED (1u << 2)
+/*
+ * Sent at KVM_GET_CLOCK, instead of a record: none could be made, for this reason. Besides that,
+ * clock_ns alone is set, to what QEMU was given.
+ */
+#define HELPER_REPORT_NO_RECORD (1u << 3)
 #define HELPER_REPORT_FLAGS_ALL                                                                    \
-  (HELPER_REPORT_OFFSETS_APART | HELPER_REPORT_OFFSETS_JOINED | HELPER_REPORT_UNDO_FAILED)
+  (HELPER_REPORT_OFFSETS_APART | HELPER_REPORT_OFFSETS_JOINED | HELPER_REPORT_UNDO_FAILED |        \
+   HELPER_REPORT_NO_RECORD)
 
 /*
  * Of HELPER_VERDICT_STOCK after attempts: guest_dest_ns, host_dest_ns, tsc_dest_ticks and

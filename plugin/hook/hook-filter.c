@@ -44,6 +44,11 @@ parse_document (const char *xml, size_t size)
   parser->sax->internalSubset = stop_at_doctype;
   doc = xmlCtxtReadMemory (parser, xml, (int) size, NULL, NULL,
                            XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING);
+  /* a prefix that nobody declared: a declaration of ours would give it a meaning */
+  if (doc != NULL && !parser->nsWellFormed) {
+    xmlFreeDoc (doc);
+    doc = NULL;
+  }
   xmlFreeParserCtxt (parser);
   return doc;
 }

@@ -37,6 +37,7 @@ clock_events_start (const struct helper_process *our_process)
 {
   process = *our_process;
   qemu_started_ns = host_calls.clock_ns (CLOCK_MONOTONIC);
+  helper_channel_open (process.home, process.domain, process.refused_uid);
   atomic_store (&watching, true);
 }
 
@@ -56,8 +57,11 @@ on_vm_created (void)
   int errno_before = errno;
 
   /* children of QEMU need no helper; not earlier, as a shell must still hand it down to QEMU */
+  /* NOLINTNEXTLINE(concurrency-mt-unsafe): a reader may miss a variable meanwhile, and no more */
   unsetenv ("LD_PRELOAD");
+  /* bound already, unless its directory was not there yet */
   helper_channel_open (process.home, process.domain, process.refused_uid);
+  helper_channel_listen ();
   errno = errno_before;
 }
 
@@ -68,6 +72,19 @@ on_device_attr (int fd, const struct kvm_device_attr *attr)
     atomic_store (&is_patched, true);
 }
 
+static void
+send_no_record (enum helper_reason reason, const struct kvm_clock_data *clock)
+{
+  struct helper_report *report = helper_channel_report ();
+
+  report->reason = reason;
+  if (reason == HELPER_REASON_IOCTL_FAILED)
+    report->failed_errno = errno;
+  report->flags = HELPER_REPORT_NO_RECORD;
+  report->clock_ns = clock->clock;
+  helper_channel_send_report ();
+}
+
 /* After QEMU's KVM_GET_CLOCK gave @clock. */
 static void
 on_clock_read (int vm_fd, const struct kvm_clock_data *clock)
@@ -75,11 +92,18 @@ on_clock_read (int vm_fd, const struct kvm_clock_data *clock)
   uint64_t host_ns = clock_host_ns (clock);
   /* at once, as the clock may be set at any time */
   int64_t real_minus_boot_ns = host_real_minus_boot_ns ();
+  enum helper_reason reason;
 
-  kvm_vm_find (vm_fd, &vm);
+  kvm_vm_find_reading (vm_fd, &vm);
   helper_channel_service ();
-  if (clock_source_fill (&vm, clock, host_ns, real_minus_boot_ns, helper_channel_record ()))
+  reason =
+    kvm_vm_has_unseen_vcpus (&vm)
+      ? HELPER_REASON_UNSEEN_VCPUS
+      : clock_source_fill (&vm, clock, host_ns, real_minus_boot_ns, helper_channel_record ());
+  if (reason == HELPER_REASON_NONE)
     helper_channel_send_record ();
+  else
+    send_no_record (reason, clock);
 }
 
 /* In place of QEMU's KVM_SET_CLOCK, for a migration that the daemon has announced. */

@@ -12,9 +12,10 @@ offsets_fill (const struct kvm_vm *vm, struct clock_record *record)
   bool complete = true;
 
   for (uint32_t i = 0; i < vm->vcpu_count; i++) {
-    record->vcpus[i] = (struct clock_record_vcpu){ .id = vm->vcpus[i].id };
-    if (kvm_vcpu_get_tsc_offset (vm->vcpus[i].fd, &record->vcpus[i].ofs_ticks) < 0)
-      complete = false;
+    const struct kvm_vcpu_fd *vcpu = &vm->vcpus[i];
+
+    record->vcpus[i] = (struct clock_record_vcpu){ .id = vcpu->id, .ofs_ticks = vcpu->ofs_ticks };
+    complete = complete && vcpu->has_ofs;
   }
   record->vcpu_count = vm->vcpu_count;
   return complete;
@@ -28,15 +29,17 @@ clock_host_ns (const struct kvm_clock_data *clock)
   return host_calls.clock_ns (CLOCK_REALTIME);
 }
 
-bool
+enum helper_reason
 clock_source_fill (const struct kvm_vm *vm, const struct kvm_clock_data *clock, uint64_t host_ns,
                    int64_t real_minus_boot_ns, struct clock_record *record)
 {
   struct guest_tsc tsc;
   bool has_offsets;
 
-  if (vm->vcpu_count == 0 || guest_tsc_learn (vm, &tsc) < 0)
-    return false;
+  if (vm->vcpu_count == 0)
+    return HELPER_REASON_NO_VCPUS;
+  if (guest_tsc_learn (vm, &tsc) < 0)
+    return HELPER_REASON_IOCTL_FAILED;
 
   *record = (struct clock_record){
     .guest_src_ns = clock->clock,
@@ -56,5 +59,5 @@ clock_source_fill (const struct kvm_vm *vm, const struct kvm_clock_data *clock, 
   } else if ((clock->flags & KVM_CLOCK_TSC_STABLE) != 0) {
     record->flags |= CLOCK_RECORD_TSC_OPAQUE;
   }
-  return true;
+  return HELPER_REASON_NONE;
 }

@@ -92,6 +92,8 @@ fixup_decide (const struct helper_fixup *fixup, const struct kvm_vm *vm, uint64_
   plan->theta_ns = theta_now_ns (fixup, plan->real_minus_boot_ns);
   if (record->guest_src_ns != clock_ns)
     return HELPER_REASON_CLOCK_MISMATCH;
+  if (kvm_vm_has_unseen_vcpus (vm))
+    return HELPER_REASON_UNSEEN_VCPUS;
   if (vm->vcpu_count == 0)
     return HELPER_REASON_NO_VCPUS;
   if (!kernel_is_new_enough (vm))

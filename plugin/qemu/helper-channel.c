@@ -26,6 +26,13 @@
  */
 #define MESSAGES_PER_SERVICE 512
 
+/*
+ * A daemon rarely has more to say than this. For what comes beyond there is a limit in time, this
+ * thread's own: `cont` must not be held up, whoever talks to us.
+ */
+#define MESSAGES_UNTIMED 32
+#define SERVICE_MAX_MS   3
+
 #define NS_PER_MS 1000000ull
 
 /* Buffers of the longest message of each kind: static, as nothing is allocated inside QEMU. */
@@ -39,8 +46,9 @@ union message_buffer {
 };
 
 static struct {
-  int listen_fd;
-  int fd; /* the connection, -1 without */
+  int bound_fd;  /* -1 without */
+  int listen_fd; /* the same once it listens, -1 before */
+  int fd;        /* the connection, -1 without */
   uint32_t refused_uid;
   uint8_t domain[16];
 
@@ -55,7 +63,13 @@ static struct {
   union message_buffer fixup;
   union message_buffer record;
   union message_buffer report;
-} channel = { .listen_fd = -1, .fd = -1 };
+} channel = { .bound_fd = -1, .listen_fd = -1, .fd = -1 };
+
+/* What one look at the socket has done so far. */
+struct service {
+  unsigned int messages;
+  uint64_t end_ns; /* CLOCK_THREAD_CPUTIME_ID; 0 for as long as they are few */
+};
 
 /* Every system call here may fail, and none of them may show in QEMU's errno. */
 static void
@@ -127,10 +141,34 @@ message_take (const union message_buffer *message)
   }
 }
 
-static void
-connection_read (void)
+static bool
+service_is_over (struct service *service)
 {
-  for (int i = 0; i < MESSAGES_PER_SERVICE && channel.fd >= 0; i++) {
+  uint64_t now_ns;
+
+  if (service->messages < MESSAGES_UNTIMED)
+    return false;
+  now_ns = host_calls.clock_ns (CLOCK_THREAD_CPUTIME_ID);
+  if (service->end_ns == 0)
+    service->end_ns = now_ns + SERVICE_MAX_MS * NS_PER_MS;
+  return service->messages >= MESSAGES_PER_SERVICE || now_ns >= service->end_ns;
+}
+
+/*
+ * Somebody sends more than a daemon has to say. What is unread may be WITHDRAW, so nothing of it
+ * counts.
+ */
+static void
+connection_give_up (void)
+{
+  helper_channel_settle ();
+  connection_close ();
+}
+
+static void
+connection_read (struct service *service)
+{
+  while (channel.fd >= 0) {
     enum helper_refusal refusal;
     uint32_t detail = 0;
     /* MSG_TRUNC: the length of the message, even if longer than the buffer */
@@ -143,6 +181,11 @@ connection_read (void)
       connection_close ();
       return;
     }
+    if (service_is_over (service)) {
+      connection_give_up ();
+      return;
+    }
+    service->messages++;
     if ((size_t) got > sizeof channel.received)
       refusal = HELPER_REFUSAL_BAD_LENGTH;
     else
@@ -170,23 +213,35 @@ peer_is_welcome (int fd)
   return channel.refused_uid == 0 || peer.uid != channel.refused_uid;
 }
 
+/*
+ * The daemon hangs up without a word where it meets another QEMU than it looked for: a link in that
+ * one's directory may have led it here. Its connection to this QEMU stays.
+ */
+static bool
+peer_has_left (int fd)
+{
+  char byte;
+
+  return recv (fd, &byte, sizeof byte, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
 /* The newest connection is the one that counts: a daemon connects again after a restart. */
 static void
-connection_accept (void)
+connection_accept (struct service *service)
 {
-  for (int i = 0; i < ACCEPTS_PER_SERVICE; i++) {
+  for (int i = 0; i < ACCEPTS_PER_SERVICE && !service_is_over (service); i++) {
     int fd = accept4 (channel.listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
     if (fd < 0)
       return;
-    if (!peer_is_welcome (fd)) {
+    if (!peer_is_welcome (fd) || peer_has_left (fd)) {
       close (fd);
       continue;
     }
     connection_close ();
     channel.fd = fd;
     channel.record_unsent = channel.has_record;
-    connection_read ();
+    connection_read (service);
   }
 }
 
@@ -197,7 +252,7 @@ helper_channel_open (const char *directory, const uint8_t domain[16], uint32_t r
   size_t directory_length = strlen (directory);
   int fd;
 
-  if (channel.listen_fd >= 0 ||
+  if (channel.bound_fd >= 0 ||
       directory_length + 1 + sizeof HELPER_SOCKET_NAME > sizeof address.sun_path)
     return;
   memcpy (address.sun_path, directory, directory_length);
@@ -215,22 +270,31 @@ helper_channel_open (const char *directory, const uint8_t domain[16], uint32_t r
    */
   if (fchmod (fd, SOCKET_MODE) < 0 ||
       bind (fd, (const struct sockaddr *) &address, sizeof address) < 0 ||
-      chmod (address.sun_path, SOCKET_MODE) < 0 || listen (fd, ACCEPTS_PER_SERVICE) < 0) {
+      chmod (address.sun_path, SOCKET_MODE) < 0) {
     close (fd);
     return;
   }
-  channel.listen_fd = fd;
+  channel.bound_fd = fd;
   channel.refused_uid = refused_uid;
   memcpy (channel.domain, domain, sizeof channel.domain);
+}
+
+void
+helper_channel_listen (void)
+{
+  if (channel.bound_fd >= 0 && channel.listen_fd < 0 &&
+      listen (channel.bound_fd, ACCEPTS_PER_SERVICE) == 0)
+    channel.listen_fd = channel.bound_fd;
 }
 
 void
 helper_channel_close (void)
 {
   connection_close ();
-  if (channel.listen_fd >= 0)
-    close (channel.listen_fd);
+  if (channel.bound_fd >= 0)
+    close (channel.bound_fd);
   memset (&channel, 0, sizeof channel);
+  channel.bound_fd = -1;
   channel.listen_fd = -1;
   channel.fd = -1;
 }
@@ -238,10 +302,12 @@ helper_channel_close (void)
 void
 helper_channel_service (void)
 {
+  struct service service = { 0 };
+
   if (channel.listen_fd < 0)
     return;
-  connection_read ();
-  connection_accept ();
+  connection_read (&service);
+  connection_accept (&service);
   record_send ();
 }
 

@@ -19,14 +19,22 @@
 
 /*
  * Bind @directory/HELPER_SOCKET_NAME for the daemon of @domain, in place of a stale one. Peers of
- * user @refused_uid are turned away, 0 turns away none. Does nothing if already bound.
+ * user @refused_uid are turned away, 0 turns away none. Does nothing if already bound. Nobody can
+ * connect yet: a socket that stays like this tells the daemon that the helper was loaded, and that
+ * QEMU makes its ioctls another way.
  */
 void helper_channel_open (const char *directory, const uint8_t domain[16], uint32_t refused_uid);
+
+/* The process is a QEMU with a VM: let the daemon connect. Does nothing if bound to nothing. */
+void helper_channel_listen (void);
 
 /* Let go of socket and connection, and forget everything: for tests. */
 void helper_channel_close (void);
 
-/* Accept and read what is there, without blocking; send what could not be sent before. */
+/*
+ * Accept and read what is there, without blocking; send what could not be sent before. Whoever sends
+ * so much that it would take more than a few ms is cut off, and nothing is expected any longer.
+ */
 void helper_channel_service (void);
 
 /* The record to fill, with room for CLOCK_RECORD_VCPUS_MAX. Send it, or leave it alone after. */

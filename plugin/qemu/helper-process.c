@@ -94,7 +94,7 @@ helper_process_identify (struct helper_process *process)
    */
   if (getuid () != geteuid () || getgid () != getegid ())
     return false;
-  process->home = getenv ("HOME");
+  process->home = getenv ("HOME"); /* NOLINT(concurrency-mt-unsafe): before QEMU's main() */
   if (process->home == NULL || process->home[0] != '/')
     return false;
   process->refused_uid = getuid ();

@@ -4,6 +4,9 @@
 
 #include <cpuid.h>
 #include <dlfcn.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -12,18 +15,27 @@
 /* "Hygo", of HygonGenuine; cpuid.h knows AMD's */
 #define SIGNATURE_HYGON_EBX 0x6f677948u
 
-static int (*next_ioctl) (int fd, unsigned long request, ...);
+/* RLIMIT_NOFILE of a service, where the kernel does not tell better */
+#define FD_LIMIT_USUAL 1024
 
 static int
-bare_ioctl (int fd, unsigned long request, void *arg)
+bare_ioctl (int fd, unsigned long request, ...)
 {
+  va_list arguments;
+  void *arg;
+
+  va_start (arguments, request);
+  arg = va_arg (arguments, void *);
+  va_end (arguments);
   return (int) syscall (SYS_ioctl, fd, request, arg);
 }
 
+int (*host_next_ioctl) (int fd, unsigned long request, ...) = bare_ioctl;
+
 static int
-libc_ioctl (int fd, unsigned long request, void *arg)
+next_ioctl (int fd, unsigned long request, void *arg)
 {
-  return next_ioctl (fd, request, arg);
+  return host_next_ioctl (fd, request, arg);
 }
 
 static uint64_t
@@ -54,12 +66,35 @@ cpu_ratio_frac_bits (void)
   return 48;
 }
 
+/*
+ * The kernel's table of fds has so many slots. It says so within the first lines
+ * (proc_pid_status() in fs/proc/array.c).
+ */
+static uint32_t
+proc_fd_limit (void)
+{
+  static const char field[] = "\nFDSize:";
+  char status[1024];
+  int fd = open ("/proc/self/status", O_RDONLY | O_CLOEXEC);
+  ssize_t length = 0;
+  const char *found;
+
+  if (fd >= 0) {
+    length = read (fd, status, sizeof status - 1);
+    close (fd);
+  }
+  status[length > 0 ? length : 0] = '\0';
+  found = strstr (status, field);
+  return found != NULL ? (uint32_t) strtoul (found + strlen (field), NULL, 10) : FD_LIMIT_USUAL;
+}
+
 struct host_calls host_calls = {
-  .ioctl = bare_ioctl,
+  .ioctl = next_ioctl,
   .clock_ns = libc_clock_ns,
   .tsc_ticks = cpu_tsc_ticks,
   .ratio_frac_bits = cpu_ratio_frac_bits,
   .fd_links = "/proc/self/fd",
+  .fd_limit = proc_fd_limit,
 };
 
 void
@@ -68,9 +103,7 @@ host_calls_init (void)
   /* the next one rather than libc's own: another preloaded library may want to see the call too */
   void *symbol = dlsym (RTLD_NEXT, "ioctl");
 
-  if (symbol == NULL)
-    return;
-  /* ISO C has no cast from an object pointer to a function pointer */
-  memcpy (&next_ioctl, &symbol, sizeof next_ioctl);
-  host_calls.ioctl = libc_ioctl;
+  /* ISO C has no cast from an object pointer to a function pointer; this is how dlsym(3) does it */
+  if (symbol != NULL)
+    *(void **) &host_next_ioctl = symbol;
 }

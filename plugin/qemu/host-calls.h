@@ -22,9 +22,14 @@ struct host_calls {
   uint32_t (*ratio_frac_bits) (void);
   /* Directory of links that say what an fd is. */
   const char *fd_links;
+  /* One more than the highest fd that this process may have open. */
+  uint32_t (*fd_limit) (void);
 };
 
 extern struct host_calls host_calls;
+
+/* What host_calls.ioctl comes to where no test has replaced it: for KVM_RUN, a jump less. */
+extern int (*host_next_ioctl) (int fd, unsigned long request, ...);
 
 /* Find the ioctl(2) that comes after ours; until then, and if there is none, the bare system call.
  */

@@ -7,26 +7,24 @@
  */
 
 #include <linux/kvm.h>
-#include <stdarg.h>
 #include <stdint.h>
-#include <sys/ioctl.h>
 
 #include "clock-events.h"
 #include "host-calls.h"
 
-__attribute__ ((visibility ("default"))) int
-ioctl (int fd, unsigned long request, ...)
+/*
+ * ioctl(2) is declared with "...", and takes exactly one further argument, or ignores what is there.
+ * On x86_64 that one comes in the register of any third argument, and without a va_list KVM_RUN needs
+ * no stack.
+ */
+__attribute__ ((visibility ("default"))) int ioctl_entry (int fd, unsigned long request,
+                                                          void *arg) __asm__("ioctl");
+
+int
+ioctl_entry (int fd, unsigned long request, void *arg)
 {
-  va_list arguments;
-  void *arg;
-
-  /* ioctl(2) takes exactly one further argument, or ignores what is there */
-  va_start (arguments, request);
-  arg = va_arg (arguments, void *);
-  va_end (arguments);
-
   if (__builtin_expect ((uint32_t) request == KVM_RUN, 1))
-    return host_calls.ioctl (fd, request, arg);
+    return host_next_ioctl (fd, request, arg);
   return clock_events_ioctl (fd, request, arg);
 }
 

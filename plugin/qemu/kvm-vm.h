@@ -27,7 +27,9 @@
 
 struct kvm_vcpu_fd {
   uint32_t id;
-  int fd; /* owned by QEMU */
+  int fd;             /* owned by QEMU */
+  bool has_ofs;       /* of kvm_vm_find_reading() alone: KVM has told ... */
+  uint64_t ofs_ticks; /* ... the TSC offset, guest ticks */
 };
 
 struct kvm_vm {
@@ -47,6 +49,19 @@ bool kvm_vm_is_vcpu (int fd);
  * its master clock. No vCPUs (vcpu_count 0) if there are more than the array takes.
  */
 void kvm_vm_find (int vm_fd, struct kvm_vm *vm);
+
+/*
+ * The same for one who will only read, and reads the TSC offsets at once: an fd of which KVM tells one
+ * is a vCPU, without a look at its link, which costs as much again.
+ */
+void kvm_vm_find_reading (int vm_fd, struct kvm_vm *vm);
+
+/*
+ * Does this process have a vCPU that @vm, found just now, lacks? Nobody noted its KVM_CREATE_VCPU, so
+ * QEMU made it by syscall(2), and the others alone must not be touched. Looks at all fds, but again
+ * only if a vCPU was noted since it found nothing.
+ */
+bool kvm_vm_has_unseen_vcpus (const struct kvm_vm *vm);
 
 /* The return value of KVM_CHECK_EXTENSION, 0 if it failed. */
 int kvm_vm_capability (const struct kvm_vm *vm, long capability);

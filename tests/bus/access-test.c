@@ -10,30 +10,17 @@
 #include <unistd.h>
 
 #include "bus-service.h"
+#include "bus-users.h"
 #include "error.h"
 #include "event-tape.h"
 #include "names.h"
-#include "private-bus.h"
-#include "temp-folder.h"
-#include "wait-until.h"
 
 #define PROPERTIES_IFACE "org.freedesktop.DBus.Properties"
 
-/* In place of those that the policy names, which need not exist where this is run. dbus-daemon
- * wants users and groups that exist: these are everywhere, each in a group of the same number. */
-#define DAEMON_UID   1
-#define STRANGER_UID 2
-#define READER_UID   65534
-
 typedef struct {
-  char *folder;
-  PrivateBus *bus;
-  GDBusConnection *connection; /* the daemon's */
+  BusUsers *users;
   BusService *service;
   guint reloads;
-  GDBusConnection *root;
-  GDBusConnection *reader;
-  GDBusConnection *stranger;
 } Fixture;
 
 static gboolean
@@ -43,76 +30,21 @@ on_reload (gpointer user_data, GError **error)
   return TRUE;
 }
 
-static char *
-replace (const char *text, const char *from, const char *to)
-{
-  g_auto (GStrv) parts = g_strsplit (text, from, -1);
-
-  g_assert_cmpuint (g_strv_length (parts), >, 1);
-  return g_strjoinv (to, parts);
-}
-
-/* The policy file that is installed, for users and groups that are there. */
-static char *
-write_policy (const char *folder)
-{
-  g_autofree char *text = NULL;
-  g_autofree char *with_user = NULL;
-  g_autofree char *with_group = NULL;
-  g_autoptr (GError) error = NULL;
-
-  g_file_get_contents (g_getenv ("BUS_POLICY"), &text, NULL, &error);
-  g_assert_no_error (error);
-  with_user = replace (text, "user=\"clockferry\"", "user=\"" G_STRINGIFY (DAEMON_UID) "\"");
-  with_group = replace (with_user, "group=\"libvirt\"", "group=\"" G_STRINGIFY (READER_UID) "\"");
-  return temp_folder_write (folder, "policy.conf", with_group);
-}
-
 static void
 set_up (Fixture *fixture, gconstpointer is_strict)
 {
-  g_autofree char *policy = NULL;
-
   event_tape_clear ();
   if (geteuid () != 0)
     return;
-  fixture->folder = temp_folder_make ();
-  policy = write_policy (fixture->folder);
-  fixture->bus = GPOINTER_TO_INT (is_strict) ? private_bus_start_strict (policy)
-                                             : private_bus_start ();
-  fixture->connection = private_bus_connect_as (fixture->bus, DAEMON_UID);
-  fixture->service = bus_service_new (fixture->connection, on_reload, fixture);
-  fixture->root = private_bus_connect (fixture->bus);
-  fixture->reader = private_bus_connect_as (fixture->bus, READER_UID);
-  fixture->stranger = private_bus_connect_as (fixture->bus, STRANGER_UID);
-}
-
-static void
-close_connection (GDBusConnection *connection)
-{
-  (void) g_dbus_connection_close_sync (connection, NULL, NULL);
-  g_object_unref (connection);
+  fixture->users = bus_users_new (GPOINTER_TO_INT (is_strict), NULL);
+  fixture->service = bus_service_new (fixture->users->daemon, on_reload, fixture);
 }
 
 static void
 tear_down (Fixture *fixture, gconstpointer data)
 {
-  g_clear_pointer (&fixture->stranger, close_connection);
-  g_clear_pointer (&fixture->reader, close_connection);
-  g_clear_pointer (&fixture->root, close_connection);
   g_clear_pointer (&fixture->service, bus_service_free);
-  g_clear_pointer (&fixture->connection, close_connection);
-  g_clear_pointer (&fixture->bus, private_bus_end);
-  g_clear_pointer (&fixture->folder, temp_folder_remove);
-}
-
-static gboolean
-skip_unless_root (void)
-{
-  if (geteuid () == 0)
-    return FALSE;
-  g_test_skip ("needs root, to connect as other users");
-  return TRUE;
+  g_clear_pointer (&fixture->users, bus_users_free);
 }
 
 static void
@@ -124,24 +56,14 @@ own_name (Fixture *fixture)
   g_assert_no_error (error);
 }
 
-static void
-on_result (GObject *source, GAsyncResult *result, gpointer user_data)
-{
-  *(GAsyncResult **) user_data = g_object_ref (result);
-}
-
-/* The service answers from this very main context. @parameters may be NULL. */
+/* Whether @client gets an answer. @parameters may be NULL. */
 static gboolean
 call (GDBusConnection *client, const char *path, const char *interface, const char *method,
       GVariant *parameters, GError **error)
 {
-  g_autoptr (GAsyncResult) result = NULL;
-  g_autoptr (GVariant) reply = NULL;
+  g_autoptr (GVariant) reply =
+    bus_users_call (client, CLOCKFERRY_BUS_NAME, path, interface, method, parameters, error);
 
-  g_dbus_connection_call (client, CLOCKFERRY_BUS_NAME, path, interface, method, parameters, NULL,
-                          G_DBUS_CALL_FLAGS_NONE, -1, NULL, on_result, &result);
-  WAIT_UNTIL (result != NULL);
-  reply = g_dbus_connection_call_finish (client, result, error);
   return reply != NULL;
 }
 
@@ -153,8 +75,7 @@ assert_denied_by_bus (GDBusConnection *client, const char *path, const char *int
   g_autoptr (GError) error = NULL;
 
   g_assert_false (call (client, path, interface, method, parameters, &error));
-  g_assert_error (error, G_DBUS_ERROR, G_DBUS_ERROR_ACCESS_DENIED);
-  g_assert_nonnull (strstr (error->message, "Rejected send message"));
+  g_assert_true (bus_users_is_denied (error));
 }
 
 static void
@@ -187,29 +108,30 @@ try_to_read (GDBusConnection *client, Judgement judge)
 static void
 test_reading (Fixture *fixture, gconstpointer data)
 {
-  if (skip_unless_root ())
+  if (bus_users_skip ())
     return;
   own_name (fixture);
-  try_to_read (fixture->root, assert_allowed);
-  try_to_read (fixture->reader, assert_allowed);
-  try_to_read (fixture->stranger, assert_denied_by_bus);
+  try_to_read (fixture->users->root, assert_allowed);
+  try_to_read (fixture->users->reader, assert_allowed);
+  try_to_read (fixture->users->stranger, assert_denied_by_bus);
 }
 
 static void
 test_changing (Fixture *fixture, gconstpointer data)
 {
-  if (skip_unless_root ())
+  if (bus_users_skip ())
     return;
   own_name (fixture);
-  assert_denied_by_bus (fixture->stranger, CLOCKFERRY_MANAGER_PATH, CLOCKFERRY_MANAGER_IFACE,
+  assert_denied_by_bus (fixture->users->stranger, CLOCKFERRY_MANAGER_PATH, CLOCKFERRY_MANAGER_IFACE,
                         "Reload", NULL);
-  assert_denied_by_bus (fixture->reader, CLOCKFERRY_MANAGER_PATH, CLOCKFERRY_MANAGER_IFACE,
+  assert_denied_by_bus (fixture->users->reader, CLOCKFERRY_MANAGER_PATH, CLOCKFERRY_MANAGER_IFACE,
                         "Reload", NULL);
   assert_denied_by_bus (
-    fixture->reader, CLOCKFERRY_MANAGER_PATH, PROPERTIES_IFACE, "Set",
+    fixture->users->reader, CLOCKFERRY_MANAGER_PATH, PROPERTIES_IFACE, "Set",
     g_variant_new ("(ssv)", CLOCKFERRY_MANAGER_IFACE, "Mode", g_variant_new_string ("observe")));
   g_assert_cmpuint (fixture->reloads, ==, 0);
-  assert_allowed (fixture->root, CLOCKFERRY_MANAGER_PATH, CLOCKFERRY_MANAGER_IFACE, "Reload", NULL);
+  assert_allowed (fixture->users->root, CLOCKFERRY_MANAGER_PATH, CLOCKFERRY_MANAGER_IFACE, "Reload",
+                  NULL);
   g_assert_cmpuint (fixture->reloads, ==, 1);
 }
 
@@ -217,10 +139,10 @@ test_changing (Fixture *fixture, gconstpointer data)
 static void
 test_lax_policy (Fixture *fixture, gconstpointer data)
 {
-  GDBusConnection *const clients[] = { fixture->stranger, fixture->reader };
-
-  if (skip_unless_root ())
+  if (bus_users_skip ())
     return;
+  GDBusConnection *const clients[] = { fixture->users->stranger, fixture->users->reader };
+
   own_name (fixture);
   for (gsize i = 0; i < G_N_ELEMENTS (clients); i++) {
     g_autoptr (GError) error = NULL;
@@ -231,7 +153,8 @@ test_lax_policy (Fixture *fixture, gconstpointer data)
     g_assert_nonnull (strstr (error->message, "only root"));
   }
   g_assert_cmpuint (fixture->reloads, ==, 0);
-  assert_allowed (fixture->root, CLOCKFERRY_MANAGER_PATH, CLOCKFERRY_MANAGER_IFACE, "Reload", NULL);
+  assert_allowed (fixture->users->root, CLOCKFERRY_MANAGER_PATH, CLOCKFERRY_MANAGER_IFACE, "Reload",
+                  NULL);
   g_assert_cmpuint (fixture->reloads, ==, 1);
 }
 
@@ -239,36 +162,42 @@ test_lax_policy (Fixture *fixture, gconstpointer data)
 static void
 test_caller_gone (Fixture *fixture, gconstpointer data)
 {
-  if (skip_unless_root ())
+  if (bus_users_skip ())
     return;
   own_name (fixture);
-  g_dbus_connection_call (fixture->root, CLOCKFERRY_BUS_NAME, CLOCKFERRY_MANAGER_PATH,
+  g_dbus_connection_call (fixture->users->root, CLOCKFERRY_BUS_NAME, CLOCKFERRY_MANAGER_PATH,
                           CLOCKFERRY_MANAGER_IFACE, "Reload", NULL, NULL, G_DBUS_CALL_FLAGS_NONE,
                           -1, NULL, NULL, NULL);
-  g_assert_true (g_dbus_connection_flush_sync (fixture->root, NULL, NULL));
-  g_clear_pointer (&fixture->root, close_connection);
-  fixture->root = private_bus_connect (fixture->bus);
-  assert_allowed (fixture->root, CLOCKFERRY_MANAGER_PATH, "org.freedesktop.DBus.Peer", "Ping",
+  g_assert_true (g_dbus_connection_flush_sync (fixture->users->root, NULL, NULL));
+  bus_users_close (fixture->users->root);
+  fixture->users->root = private_bus_connect (fixture->users->bus);
+  assert_allowed (fixture->users->root, CLOCKFERRY_MANAGER_PATH, "org.freedesktop.DBus.Peer",
+                  "Ping", NULL);
+  assert_allowed (fixture->users->root, CLOCKFERRY_MANAGER_PATH, CLOCKFERRY_MANAGER_IFACE, "Reload",
                   NULL);
-  assert_allowed (fixture->root, CLOCKFERRY_MANAGER_PATH, CLOCKFERRY_MANAGER_IFACE, "Reload", NULL);
   g_assert_cmpuint (fixture->reloads, ==, 1);
 }
 
-/* Guests come first: a daemon that the bus does not know goes on, and says so. */
+/* The name is for the daemon's user alone. Guests come first: a daemon that the bus does not know goes on,
+ * and says so. */
 static void
 test_name_refused (Fixture *fixture, gconstpointer data)
 {
-  g_autoptr (BusService) service = NULL;
-  g_autoptr (GError) error = NULL;
-
-  if (skip_unless_root ())
+  if (bus_users_skip ())
     return;
-  service = bus_service_new (fixture->root, on_reload, fixture);
-  g_assert_true (bus_service_own_name (service, &error));
-  g_assert_no_error (error);
-  g_assert_cmpuint (event_tape_count ("bus-name-refused"), ==, 1);
-  g_assert_nonnull (
-    strstr (event_tape_get ("bus-name-refused", "CLOCKFERRY_REASON"), "not allowed to own"));
+  GDBusConnection *const others[] = { fixture->users->root, fixture->users->reader,
+                                      fixture->users->stranger };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (others); i++) {
+    g_autoptr (BusService) service = bus_service_new (others[i], on_reload, fixture);
+    g_autoptr (GError) error = NULL;
+
+    g_assert_true (bus_service_own_name (service, &error));
+    g_assert_no_error (error);
+    g_assert_cmpuint (event_tape_count ("bus-name-refused"), ==, i + 1);
+    g_assert_nonnull (
+      strstr (event_tape_get ("bus-name-refused", "CLOCKFERRY_REASON"), "not allowed to own"));
+  }
 }
 
 static void
@@ -279,10 +208,10 @@ test_name_taken (Fixture *fixture, gconstpointer data)
   g_autofree char *process = g_strdup_printf ("process %d", getpid ());
   g_autoptr (GError) error = NULL;
 
-  if (skip_unless_root ())
+  if (bus_users_skip ())
     return;
   own_name (fixture);
-  connection = private_bus_connect_as (fixture->bus, DAEMON_UID);
+  connection = bus_users_connect_daemon (fixture->users);
   service = bus_service_new (connection, on_reload, fixture);
   g_assert_false (bus_service_own_name (service, &error));
   g_assert_error (error, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_FAILED);
@@ -291,7 +220,7 @@ test_name_taken (Fixture *fixture, gconstpointer data)
 
   /* the first one ends in order, and there is room */
   g_clear_pointer (&fixture->service, bus_service_free);
-  g_assert_true (g_dbus_connection_flush_sync (fixture->connection, NULL, NULL));
+  g_assert_true (g_dbus_connection_flush_sync (fixture->users->daemon, NULL, NULL));
   g_clear_error (&error);
   g_assert_true (bus_service_own_name (service, &error));
   g_assert_no_error (error);

@@ -43,7 +43,7 @@ make_key (const char *path, const char *member, const char *argument)
   return g_strdup_printf ("%s %s %s", path, member, argument != NULL ? argument : "*");
 }
 
-/* Its arguments, if they are texts all, with slashes between; else NULL. */
+/* Its arguments with slashes between, texts as they are and all else as g_variant_print() has it. */
 static char *
 join_arguments (GVariant *body)
 {
@@ -52,10 +52,12 @@ join_arguments (GVariant *body)
   for (gsize i = 0; body != NULL && i < g_variant_n_children (body); i++) {
     g_autoptr (GVariant) argument = g_variant_get_child_value (body, i);
 
-    if (!g_variant_is_of_type (argument, G_VARIANT_TYPE_STRING))
-      return NULL;
-    g_string_append_printf (joined, "%s%s", i > 0 ? "/" : "",
-                            g_variant_get_string (argument, NULL));
+    if (i > 0)
+      g_string_append_c (joined, '/');
+    if (g_variant_is_of_type (argument, G_VARIANT_TYPE_STRING))
+      g_string_append (joined, g_variant_get_string (argument, NULL));
+    else
+      g_variant_print_string (argument, joined, FALSE);
   }
   return g_string_free (g_steal_pointer (&joined), FALSE);
 }

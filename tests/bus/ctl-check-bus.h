@@ -24,9 +24,9 @@ GDBusConnection *check_bus_get_client (CheckBus *bus);
 void check_bus_own (CheckBus *bus, const char *name);
 
 /*
- * Answer calls of @member on @path whose arguments are the texts @argument, with slashes between,
- * NULL for any, with @reply, a tuple that is consumed. Later answers replace earlier ones to the
- * same call.
+ * Answer calls of @member on @path whose arguments are @argument, with slashes between, texts as they
+ * are and all else as g_variant_print() has it, NULL for any, with @reply, a tuple that is consumed.
+ * Later answers replace earlier ones to the same call.
  */
 void check_bus_answer (CheckBus *bus, const char *path, const char *member, const char *argument,
                        GVariant *reply);

@@ -4,9 +4,13 @@
  */
 
 #include "bus-host.h"
+#include "libvirt-calls.h"
 #include "names.h"
 #include "stand-in-systemd.h"
 #include "wait-until.h"
+
+/* more than a system bus lets a connection wait for answers */
+#define MANY 200
 
 typedef struct {
   BusHost *host;
@@ -65,6 +69,58 @@ test_dbus_service_restarts (Fixture *fixture, gconstpointer data)
   WAIT_UNTIL (stand_in_libvirt_get_element (libvirt, OTHER) != NULL);
   bus_host_boot_and_wait (fixture->host, MAIL, "mail", ID_OF (2));
   g_assert_cmpuint (count (fixture, "libvirt-lost"), ==, 1);
+}
+
+static char *
+make_uuid (guint number)
+{
+  return g_strdup_printf ("5c1f0e5e-0000-4000-8000-%012x", number);
+}
+
+static guint
+count_asked (Fixture *fixture)
+{
+  guint asked = 0;
+
+  for (guint i = 0; i < MANY; i++) {
+    g_autofree char *uuid = make_uuid (i);
+
+    asked += stand_in_libvirt_count (fixture->host->libvirt, "GetXMLDesc", uuid);
+  }
+  return asked;
+}
+
+static guint
+count_advertised (Fixture *fixture)
+{
+  guint advertised = 0;
+
+  for (guint i = 0; i < MANY; i++) {
+    g_autofree char *uuid = make_uuid (i);
+
+    advertised += stand_in_libvirt_get_element (fixture->host->libvirt, uuid) != NULL;
+  }
+  return advertised;
+}
+
+/* All are adopted at once, however many there are and however slow libvirt is. */
+static void
+test_many_domains (Fixture *fixture, gconstpointer data)
+{
+  for (guint i = 0; i < MANY; i++) {
+    g_autofree char *uuid = make_uuid (i);
+    g_autofree char *name = g_strdup_printf ("guest-%u", i);
+
+    stand_in_libvirt_add_domain (fixture->host->libvirt, uuid, name, ID_OF ((int) i));
+  }
+  stand_in_libvirt_hold (fixture->host->libvirt, "GetXMLDesc");
+  fixture->daemon = bus_host_start_daemon (fixture->host);
+  WAIT_UNTIL (count_asked (fixture) >= LIBVIRT_CALLS_MAX);
+  WAIT_UNTIL (count (fixture, "libvirt-connected") == 1);
+  g_assert_cmpuint (count_asked (fixture), ==, LIBVIRT_CALLS_MAX);
+  stand_in_libvirt_release (fixture->host->libvirt);
+  WAIT_UNTIL (count_advertised (fixture) == MANY);
+  g_assert_cmpuint (count_asked (fixture), ==, MANY);
 }
 
 /* A guest whose end was missed is forgotten: when it comes back, it is new. */
@@ -227,6 +283,7 @@ main (int argc, char **argv)
   ADD ("spoofed-event", set_up, test_spoofed_event);
   ADD ("fails-at-first", set_up_host, test_fails_at_first);
   ADD ("comes-later", set_up_host, test_comes_later);
+  ADD ("many-domains", set_up_host, test_many_domains);
   ADD ("bus-vanishes", set_up, test_bus_vanishes);
 #undef ADD
   return g_test_run ();

@@ -2,6 +2,7 @@
 #include "daemon-process.h"
 
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "child-launcher.h"
@@ -51,26 +52,45 @@ write_config (const char *folder, guint port)
   return temp_folder_write (folder, "clockferry.conf", text);
 }
 
-/* public functions */
-
-DaemonProcess *
-daemon_process_try (const char *folder, const char *bus_address, guint port)
+/* Takes @launcher. */
+static DaemonProcess *
+launch (GSubprocessLauncher *launcher, const char *folder, const char *bus_address, guint port)
 {
   DaemonProcess *daemon = g_new0 (DaemonProcess, 1);
-  g_autoptr (GSubprocessLauncher) launcher = child_launcher_new (G_SUBPROCESS_FLAGS_STDERR_PIPE);
+  g_autoptr (GSubprocessLauncher) owned = launcher;
   g_autofree char *config = write_config (folder, port);
   const char *program = g_getenv ("CLOCKFERRYD");
   g_autoptr (GError) error = NULL;
 
   g_assert_nonnull (program);
-  g_subprocess_launcher_setenv (launcher, "DBUS_SYSTEM_BUS_ADDRESS", bus_address, TRUE);
+  g_subprocess_launcher_setenv (owned, "DBUS_SYSTEM_BUS_ADDRESS", bus_address, TRUE);
   daemon->lines = g_ptr_array_new_with_free_func (g_free);
-  daemon->process = g_subprocess_launcher_spawn (launcher, &error, program, "--config", config,
+  daemon->process = g_subprocess_launcher_spawn (owned, &error, program, "--config", config,
                                                  "--state-dir", folder, NULL);
   g_assert_no_error (error);
   daemon->stderr_lines = g_data_input_stream_new (g_subprocess_get_stderr_pipe (daemon->process));
   read_next_line (daemon);
   WAIT_UNTIL (daemon->has_ended || daemon_process_count (daemon, "daemon-ready", NULL) == 1);
+  return daemon;
+}
+
+/* public functions */
+
+DaemonProcess *
+daemon_process_try (const char *folder, const char *bus_address, guint port)
+{
+  return launch (child_launcher_new (G_SUBPROCESS_FLAGS_STDERR_PIPE), folder, bus_address, port);
+}
+
+DaemonProcess *
+daemon_process_start_with_folders (const char *folder, const char *bus_address, guint port,
+                                   const QemuFolders *folders)
+{
+  DaemonProcess *daemon =
+    launch (child_launcher_new_with_folders (G_SUBPROCESS_FLAGS_STDERR_PIPE, folders), folder,
+            bus_address, port);
+
+  g_assert_false (daemon->has_ended);
   return daemon;
 }
 
@@ -112,6 +132,12 @@ daemon_process_wait (DaemonProcess *daemon)
   g_ptr_array_unref (daemon->lines);
   g_free (daemon);
   return status;
+}
+
+int
+daemon_process_get_pid (const DaemonProcess *daemon)
+{
+  return atoi (g_subprocess_get_identifier (daemon->process));
 }
 
 guint

@@ -9,6 +9,8 @@
 
 #include <gio/gio.h>
 
+#include "qemu-process.h"
+
 typedef struct DaemonProcess DaemonProcess;
 
 /*
@@ -16,6 +18,10 @@ typedef struct DaemonProcess DaemonProcess;
  * peers at 127.0.0.1 and @port.
  */
 DaemonProcess *daemon_process_start (const char *folder, const char *bus_address, guint port);
+
+/* The same with QEMUs in @folders, which must outlive it, in place of libvirt's. */
+DaemonProcess *daemon_process_start_with_folders (const char *folder, const char *bus_address,
+                                                  guint port, const QemuFolders *folders);
 
 /* The same for one that may end instead of coming up. */
 DaemonProcess *daemon_process_try (const char *folder, const char *bus_address, guint port);
@@ -29,6 +35,8 @@ void daemon_process_reload (DaemonProcess *daemon);
 
 /* Wait for its own end instead; it must not be by a signal. Returns its exit status. */
 int daemon_process_wait (DaemonProcess *daemon);
+
+int daemon_process_get_pid (const DaemonProcess *daemon);
 
 /* How many lines of @event so far contain @text; either may be NULL for any. */
 guint daemon_process_count (DaemonProcess *daemon, const char *event, const char *text);

@@ -48,6 +48,12 @@ event_tape_clear (void)
 }
 
 guint
+event_tape_length (void)
+{
+  return tape->len;
+}
+
+guint
 event_tape_count (const char *event)
 {
   guint count = 0;
@@ -67,4 +73,20 @@ event_tape_get (const char *event, const char *field)
       return get (entry, field);
   }
   g_assert_not_reached ();
+}
+
+gboolean
+event_tape_mentions (const char *text)
+{
+  for (guint i = 0; i < tape->len; i++) {
+    GHashTableIter fields;
+    gpointer value;
+
+    g_hash_table_iter_init (&fields, g_ptr_array_index (tape, i));
+    while (g_hash_table_iter_next (&fields, NULL, &value)) {
+      if (strstr (value, text) != NULL)
+        return TRUE;
+    }
+  }
+  return FALSE;
 }

@@ -201,6 +201,26 @@ test_too_late (Fixture *fixture, gconstpointer data)
   g_assert_cmpuint (count_at_source (fixture, "departure-claimed", NULL), ==, 0);
 }
 
+/* It left and came back: what it had before it left is worth nothing. */
+static void
+test_old_ticket (Fixture *fixture, gconstpointer data)
+{
+  StandInLibvirt *source = fixture->source_host->libvirt;
+  g_autofree char *old = g_strdup (stand_in_libvirt_get_element (source, WEB));
+
+  emit_at_source (fixture, SUSPENDED_MIGRATED);
+  emit_at_source (fixture, STOPPED_MIGRATED);
+  WAIT_UNTIL (count_at_source (fixture, "departure-unclaimed", NULL) == 1);
+  stand_in_libvirt_remove_domain (source, WEB);
+  bus_host_boot_and_wait (fixture->source_host, WEB, "web", ID_OF (3));
+  g_assert_cmpstr (stand_in_libvirt_get_element (source, WEB), !=, old);
+
+  prepare_with (fixture, old);
+  WAIT_UNTIL (count_at_source (fixture, "peer-refused", "has no valid ticket") == 1);
+  WAIT_UNTIL (count_at_dest (fixture, "arrival-step-failed", "not its ticket") == 1);
+  g_assert_cmpuint (count_at_source (fixture, "departure-claimed", NULL), ==, 0);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -214,6 +234,7 @@ main (int argc, char **argv)
   ADD ("source-restarts", test_source_restarts);
   ADD ("rolled-back", test_rolled_back);
   ADD ("too-late", test_too_late);
+  ADD ("old-ticket", test_old_ticket);
 #undef ADD
   return g_test_run ();
 }

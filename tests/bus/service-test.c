@@ -253,8 +253,10 @@ assert_secret (BusTape *tape, const char *secret)
   g_assert_cmpuint (strlen (secret), ==, 64);
   g_assert_null (strstr (text, secret));
   g_assert_false (bus_tape_mentions (tape, secret));
+  g_assert_false (event_tape_mentions (secret));
   /* it would have been found */
   g_assert_nonnull (strstr (text, WEB));
+  g_assert_true (event_tape_mentions (WEB));
 }
 
 static void

@@ -87,18 +87,13 @@ make_path (const char *uuid)
 static StandInDomain *
 find_by_path (StandInLibvirt *libvirt, const char *path)
 {
-  GHashTableIter iter;
-  gpointer value;
+  static const char prefix[] = LIBVIRT_QEMU_PATH "/domain/_";
+  g_autofree char *uuid = NULL;
 
-  g_hash_table_iter_init (&iter, libvirt->domains);
-  while (g_hash_table_iter_next (&iter, NULL, &value)) {
-    StandInDomain *domain = value;
-    g_autofree char *its_path = make_path (domain->uuid);
-
-    if (g_str_equal (path, its_path))
-      return domain;
-  }
-  return NULL;
+  if (!g_str_has_prefix (path, prefix))
+    return NULL;
+  uuid = g_strdelimit (g_strdup (path + strlen (prefix)), "_", '-');
+  return g_hash_table_lookup (libvirt->domains, uuid);
 }
 
 /* methods */
@@ -163,7 +158,7 @@ answer (StandInLibvirt *libvirt, GDBusMethodInvocation *invocation)
     g_dbus_method_invocation_return_dbus_error (invocation, LIBVIRT_ERROR_NAME, failure);
     return;
   }
-  if (g_str_equal (method, "ListDomains"))
+  if (domain == NULL)
     reply = list_domains (libvirt);
   else if (g_str_equal (method, "GetXMLDesc"))
     reply = get_xml_desc (domain);

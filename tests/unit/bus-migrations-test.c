@@ -195,9 +195,8 @@ test_other_ends (Fixture *fixture, gconstpointer data)
     EventKind end;
     const char *phase;
   } cases[] = {
-    { EVENT_MIGRATION_KVMCLOCK_ONLY, "done" },
-    { EVENT_MIGRATION_OBSERVED, "done" },
-    { EVENT_MIGRATION_STOCK, "done" },
+    { EVENT_MIGRATION_KVMCLOCK_ONLY, "done" }, { EVENT_MIGRATION_OBSERVED, "done" },
+    { EVENT_MIGRATION_STOCK, "done" },         { EVENT_MIGRATION_UNKNOWN, "done" },
     { EVENT_ARRIVAL_ABANDONED, "abandoned" },
   };
 

@@ -12,27 +12,34 @@
 #include "ctl-check-expect.h"
 #include "ctl-check-fixture.h"
 
-/* @addresses: with spaces between. */
+/* @addresses: with spaces between, or NULL. */
 static GPtrArray *
 make_addresses (const char *addresses)
 {
-  g_auto (GStrv) words = g_strsplit (addresses, " ", -1);
-  GPtrArray *array = g_ptr_array_new_with_free_func (g_object_unref);
+  g_auto (GStrv) words = NULL;
+  GPtrArray *array;
 
+  if (addresses == NULL)
+    return NULL;
+  words = g_strsplit (addresses, " ", -1);
+  array = g_ptr_array_new_with_free_func (g_object_unref);
   for (guint i = 0; words[i] != NULL && *words[i] != '\0'; i++)
     g_ptr_array_add (array, g_inet_address_new_from_string (words[i]));
   return array;
 }
 
 static void
-judge_address (CheckFixture *fixture, const char *name, const char *found, const char *by_dns)
+judge_address (CheckFixture *fixture, const char *name, const char *found, const char *by_file,
+               const char *by_dns)
 {
   g_autoptr (GPtrArray) found_array = make_addresses (found);
+  g_autoptr (GPtrArray) file_array = make_addresses (by_file);
   g_autoptr (GPtrArray) dns_array = make_addresses (by_dns);
   g_autoptr (GPtrArray) local = make_addresses ("127.0.0.1 ::1 192.0.2.7 2001:db8::7");
   const AddressFacts facts = {
     .name = name,
     .found = found_array,
+    .by_file = file_array,
     .by_dns = dns_array,
     .local = local,
     .outward = "192.0.2.7",
@@ -51,25 +58,47 @@ judge_address (CheckFixture *fixture, const char *name, const char *found, const
 static void
 test_address (CheckFixture *fixture, gconstpointer data)
 {
-  judge_address (fixture, "alpha.example", "192.0.2.7", "");
-  check_expect (fixture->list, "address", CHECK_OK, "alpha.example, which is 192.0.2.7", NULL);
-  judge_address (fixture, "192.0.2.7", "192.0.2.7", "");
+  judge_address (fixture, "192.0.2.7", "192.0.2.7", NULL, NULL);
   check_expect (fixture->list, "address", CHECK_OK, "192.0.2.7", NULL);
-  judge_address (fixture, "alpha.example", "127.0.0.1 2001:db8::7", "");
-  check_expect (fixture->list, "address", CHECK_OK, "2001:db8::7", NULL);
-
-  /* Debian's /etc/hosts: all depends on what others find */
-  judge_address (fixture, "alpha", "127.0.1.1", "192.0.2.7");
-  check_expect (fixture->list, "address", CHECK_OK, "by DNS", NULL);
-  judge_address (fixture, "alpha", "127.0.1.1", "");
-  check_expect (fixture->list, "address", CHECK_WARNING, "DNS does not know it", SET_ADDRESS);
-  judge_address (fixture, "alpha", "127.0.1.1", "198.51.100.1");
+  judge_address (fixture, "198.51.100.1", "198.51.100.1", NULL, NULL);
   check_expect (fixture->list, "address", CHECK_WARNING, "no address of this host", SET_ADDRESS);
+  judge_address (fixture, "127.0.0.1", "127.0.0.1", NULL, NULL);
+  check_expect (fixture->list, "address", CHECK_WARNING, "nothing but this host", SET_ADDRESS);
 
-  judge_address (fixture, "alpha", "198.51.100.1", "");
+  judge_address (fixture, "alpha.example", "192.0.2.7", "", "192.0.2.7");
+  check_expect (fixture->list, "address", CHECK_OK, "alpha.example, which is 192.0.2.7 by DNS",
+                NULL);
+  judge_address (fixture, "alpha.example", "127.0.0.1 2001:db8::7", "127.0.0.1", "2001:db8::7");
+  check_expect (fixture->list, "address", CHECK_OK, "2001:db8::7 by DNS", NULL);
+  judge_address (fixture, "alpha.example", "198.51.100.1", "", "198.51.100.1");
   check_expect (fixture->list, "address", CHECK_WARNING, "no address of this host", SET_ADDRESS);
-  judge_address (fixture, "alpha", "", "");
+  judge_address (fixture, "alpha", "", "", "");
   check_expect (fixture->list, "address", CHECK_WARNING, "does not know", SET_ADDRESS);
+}
+
+/* Debian's own /etc/hosts, one that an administrator keeps, and what no file says. */
+static void
+test_address_by_file (CheckFixture *fixture, gconstpointer data)
+{
+  judge_address (fixture, "alpha", "127.0.1.1", "127.0.1.1", "192.0.2.7");
+  check_expect (fixture->list, "address", CHECK_OK, "by DNS", NULL);
+  judge_address (fixture, "alpha", "127.0.1.1", "127.0.1.1", "");
+  check_expect (fixture->list, "address", CHECK_WARNING, "DNS does not know it", SET_ADDRESS);
+  judge_address (fixture, "alpha", "127.0.1.1", "127.0.1.1", "198.51.100.1");
+  check_expect (fixture->list, "address", CHECK_WARNING, "no address of this host", SET_ADDRESS);
+
+  judge_address (fixture, "alpha", "192.0.2.7", "192.0.2.7", "");
+  check_expect (fixture->list, "address", CHECK_OK, "192.0.2.7 by /etc/hosts, not by DNS", NULL);
+  judge_address (fixture, "alpha", "192.0.2.7", "192.0.2.7", "198.51.100.1");
+  check_expect (fixture->list, "address", CHECK_OK, "192.0.2.7 by /etc/hosts, not by DNS", NULL);
+
+  /* nss-myhostname, or systemd-resolved: what every host says of its own name */
+  judge_address (fixture, "alpha", "192.0.2.7 2001:db8::7", "", "");
+  check_expect (fixture->list, "address", CHECK_WARNING, "gives to itself", SET_ADDRESS);
+  judge_address (fixture, "alpha", "192.0.2.7", "", "198.51.100.1");
+  check_expect (fixture->list, "address", CHECK_WARNING, "no address of this host", SET_ADDRESS);
+  judge_address (fixture, "alpha.local", "192.0.2.7", "", "");
+  check_expect (fixture->list, "address", CHECK_OK, "alpha.local, which is 192.0.2.7", NULL);
 }
 
 static void
@@ -133,6 +162,8 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add ("/ctl-check-address/address", CheckFixture, NULL, check_fixture_set_up, test_address,
               check_fixture_tear_down);
+  g_test_add ("/ctl-check-address/address-by-file", CheckFixture, NULL, check_fixture_set_up,
+              test_address_by_file, check_fixture_tear_down);
   g_test_add_func ("/ctl-check-address/listeners", test_listeners);
   g_test_add_func ("/ctl-check-address/port", test_port);
   return g_test_run ();

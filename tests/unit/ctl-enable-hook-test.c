@@ -17,6 +17,9 @@
 #define MARK                                                                                       \
   "# clockferryctl enable puts this file here, and replaces it: changes to it are lost.\n"
 
+/* What restorecon says of a file that had another label. */
+#define RELABELLED "Relabeled 50-clockferry from etc_t to virt_hook_t"
+
 typedef struct {
   char *root;
   HookPaths *paths;
@@ -382,16 +385,17 @@ test_no_folder (Fixture *fixture, gconstpointer data)
   assert_not_put (fixture, fixture->hook_folder);
 }
 
-/* A program in place of restorecon that notes what it is called with, and ends with status 0 only so
- * many times. */
+/* A program in place of restorecon that notes what it is called with, says @output, and ends with status
+ * 0 only so many times. */
 static void
-use_selinux (Fixture *fixture, int good_runs)
+use_selinux (Fixture *fixture, int good_runs, const char *output)
 {
   g_autofree char *script =
     g_strdup_printf ("#!/bin/sh\n"
                      "echo \"$*\" >> %s/runs\n"
-                     "[ $(wc -l < %s/runs) -le %d ] || { echo bad label >&2; exit 1; }\n",
-                     fixture->root, fixture->root, good_runs);
+                     "[ $(wc -l < %s/runs) -le %d ] || { echo bad label >&2; exit 1; }\n"
+                     "printf '%%s' '%s'\n",
+                     fixture->root, fixture->root, good_runs, output);
 
   write_file (fixture->paths->selinux, "1", 0644);
   g_free (fixture->paths->relabel);
@@ -404,10 +408,10 @@ test_labels (Fixture *fixture, gconstpointer data)
 {
   g_autofree char *runs = g_build_filename (fixture->root, "runs", NULL);
   g_autofree char *wanted =
-    g_strdup_printf ("-RF %s\n-RF %s\n", fixture->hooks_folder, fixture->hooks_folder);
+    g_strdup_printf ("-RFv %s\n-RFv %s\n", fixture->hooks_folder, fixture->hooks_folder);
   g_autofree char *text = NULL;
 
-  use_selinux (fixture, 2);
+  use_selinux (fixture, 2, RELABELLED);
   assert_put (fixture, HOOK_FILE_PUT);
   assert_in_place (fixture);
   g_assert_true (g_file_get_contents (runs, &text, NULL, NULL));
@@ -421,13 +425,39 @@ test_labels_fail (Fixture *fixture, gconstpointer data)
   g_autofree char *runs = g_build_filename (fixture->root, "runs", NULL);
 
   for (int good_runs = 0; good_runs < 2; good_runs++) {
-    use_selinux (fixture, good_runs);
+    use_selinux (fixture, good_runs, "");
     assert_not_put (fixture, "bad label");
     assert_state (fixture, HOOK_FILE_ABSENT);
     g_assert_cmpuint (count_files (fixture->hook_folder), ==, 0);
     g_assert_cmpuint (count_files (fixture->hooks_folder), ==, 1);
     g_assert_cmpint (g_unlink (runs), ==, 0);
   }
+}
+
+/* As after a copy of /etc from elsewhere, or an update of the policy; restorecon is silent where all is
+ * well. */
+static void
+test_labels_anew (Fixture *fixture, gconstpointer data)
+{
+  g_autofree char *runs = g_build_filename (fixture->root, "runs", NULL);
+  HookFileChange change;
+  g_autoptr (GError) error = NULL;
+
+  assert_put (fixture, HOOK_FILE_PUT);
+  use_selinux (fixture, G_MAXINT, RELABELLED);
+  assert_put (fixture, HOOK_FILE_RELABELLED);
+  use_selinux (fixture, G_MAXINT, "");
+  assert_put (fixture, HOOK_FILE_UNCHANGED);
+  assert_in_place (fixture);
+
+  /* it was there before, so it stays */
+  g_assert_cmpint (g_unlink (runs), ==, 0);
+  use_selinux (fixture, 0, "");
+  g_assert_false (hook_file_put (fixture->paths, &change, &error));
+  g_assert_nonnull (strstr (error->message, "bad label"));
+  g_assert_nonnull (strstr (error->message, fixture->hooks_folder));
+  g_assert_cmpint (change, ==, HOOK_FILE_UNCHANGED);
+  assert_in_place (fixture);
 }
 
 static void
@@ -464,6 +494,7 @@ main (int argc, char **argv)
     { "/ctl-enable-hook/no-folder", test_no_folder },
     { "/ctl-enable-hook/labels", test_labels },
     { "/ctl-enable-hook/labels-fail", test_labels_fail },
+    { "/ctl-enable-hook/labels-anew", test_labels_anew },
   };
 
   g_test_init (&argc, &argv, NULL);

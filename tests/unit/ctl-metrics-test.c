@@ -84,12 +84,15 @@ test_journal (void)
                         "migration-stock", "stock", "no answer");
   test_journal_add_end (file, T0 + 30 * SECOND, "d0000000000000000000000000000001",
                         "departure-done", "", "");
+  test_journal_add_end (file, T0 + 40 * SECOND, "c0000000000000000000000000000002",
+                        "migration-unknown", "unknown", "no report");
   text = make_text (file);
   check_text (text);
 
 #define MIGRATIONS "clockferry_migrations_"
   assert_line (text, MIGRATIONS "total{direction=\"arriving\",result=\"fixed\"} 2");
   assert_line (text, MIGRATIONS "total{direction=\"arriving\",result=\"stock\"} 1");
+  assert_line (text, MIGRATIONS "total{direction=\"arriving\",result=\"unknown\"} 1");
   assert_line (text, MIGRATIONS "total{direction=\"arriving\",result=\"observed\"} 0");
   assert_line (text, MIGRATIONS "total{direction=\"leaving\",result=\"sent\"} 1");
   assert_line (text,

@@ -387,6 +387,34 @@ test_plot_cannot (Fixture *fixture, gconstpointer data)
   assert_failed (fixture, 1, "gnuplot-nox");
 }
 
+/* With figures that others of its kind do not have: they would not show what was handed over. */
+static void
+test_unknown (Fixture *fixture, gconstpointer data)
+{
+  g_autoptr (TestJournal) file = test_journal_new ();
+  g_autofree char *show = NULL;
+  g_autofree char *json = NULL;
+  g_autofree char *plot = NULL;
+
+  test_journal_add (file, T0, "EVENT", "migration-unknown", "MIGRATION", ID_STOCK, "DOMAIN",
+                    TEST_WEB, "DOMAIN_NAME", "web", "VERDICT", "unknown", "STEP", "fixup", "REASON",
+                    "the helper did not report", "THETA_NS", "0", "THETA_BOUND_NS", "1000",
+                    "HOST_SRC_NS", "1000", "HOST_DEST_NS", "2000", "MESSAGE", "ended", NULL);
+  show = g_strdup_printf ("show last --journal %s", test_journal_write (file));
+  json = g_strconcat (show, " --json", NULL);
+  plot = g_strdup_printf ("plot last --journal %s", test_journal_write (file));
+
+  run (fixture, show);
+  assert_done (fixture);
+  g_assert_nonnull (strstr (fixture->out, "either both right or both as stock QEMU"));
+  g_assert_nonnull (strstr (fixture->out, "chronyc"));
+  run (fixture, json);
+  assert_done (fixture);
+  g_assert_nonnull (strstr (fixture->out, "\"result\" : \"unknown\""));
+  run (fixture, plot);
+  assert_failed (fixture, 1, "the helper did not report");
+}
+
 /* Values that no clock ever had, as far as they are believed. */
 static void
 test_extremes (Fixture *fixture, gconstpointer data)
@@ -435,6 +463,7 @@ main (int argc, char **argv)
   ADD ("plot/migration", test_plot_migration);
   ADD ("plot/history", test_plot_history);
   ADD ("plot/cannot", test_plot_cannot);
+  ADD ("unknown", test_unknown);
   ADD ("extremes", test_extremes);
 #undef ADD
   return g_test_run ();

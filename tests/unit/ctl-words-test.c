@@ -44,6 +44,7 @@ test_steps (void)
   }
   g_assert_null (reason_words_advise_step ("none"));
   g_assert_null (reason_words_advise_step (NULL));
+  g_assert_true (g_str_has_suffix (reason_words_advise_unknown (), "."));
 }
 
 static MigrationRecord *

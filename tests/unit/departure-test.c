@@ -35,6 +35,12 @@ on_get_record (gpointer user_data)
   return ((Fixture *) user_data)->record;
 }
 
+static const char *
+on_get_obstacle (gpointer user_data)
+{
+  return NULL;
+}
+
 static void
 on_claim_lost (gpointer user_data)
 {
@@ -43,6 +49,7 @@ on_claim_lost (gpointer user_data)
 
 static const DepartureCallbacks callbacks = {
   .get_record = on_get_record,
+  .get_obstacle = on_get_obstacle,
   .claim_lost = on_claim_lost,
 };
 
@@ -231,6 +238,31 @@ test_given_up (Fixture *fixture, gconstpointer data)
   assert_told (fixture, "claimed(1) cancelled(1) claimed(1) unclaimed(1)");
 }
 
+/* The peer said so: what goes away from here next is another migration. */
+static void
+test_given_up_by_peer (Fixture *fixture, gconstpointer data)
+{
+  claim (fixture, ID);
+  departure_give_up_claim (fixture->departure, ID_2);
+  departure_give_up_claim (fixture->departure, ID);
+  departure_lose_claim (fixture->departure, ID);
+  departure_settle (fixture->departure);
+  assert_told (fixture, "claimed(1)");
+  wait_for (fixture->losses == 1);
+  departure_settle (fixture->departure);
+  departure_conclude (fixture->departure);
+  assert_told (fixture, "claimed(1) cancelled(1) unclaimed(own)");
+
+  /* or it was another arrival that it gave up, and this one is lost as any is */
+  claim (fixture, ID);
+  departure_give_up_claim (fixture->departure, ID);
+  claim (fixture, ID);
+  departure_lose_claim (fixture->departure, ID);
+  g_usleep (2 * DEPARTURE_GIVE_UP_MS * 1000);
+  wait_settle ();
+  g_assert_cmpuint (fixture->losses, ==, 1);
+}
+
 /* It came back before its old connection was found to be dead. */
 static void
 test_two_connections (Fixture *fixture, gconstpointer data)
@@ -367,6 +399,7 @@ main (int argc, char **argv)
   ADD ("another-claim", test_another_claim);
   ADD ("reconnected", test_reconnected);
   ADD ("given-up", test_given_up);
+  ADD ("given-up-by-peer", test_given_up_by_peer);
   ADD ("two-connections", test_two_connections);
   ADD ("left-without-peer", test_left_without_peer);
   ADD ("resumed", test_resumed);

@@ -122,6 +122,15 @@ test_observed (void)
   g_assert_cmpuint (times, ==, 1);
 }
 
+/* GDBus quotes what a stranger sent. */
+static void
+test_message_is_a_line (void)
+{
+  event_entry_log (event_entry_new (EVENT_PEER_REFUSED, NULL, NULL), "a client was refused: %s",
+                   "\xc3\xa4\n\x1b[31m\xff\xc2\x9b\x7f");
+  g_assert_cmpstr (get ("MESSAGE"), ==, "a client was refused: \xc3\xa4??[31m\xef\xbf\xbd??");
+}
+
 static void
 test_unlogged (void)
 {
@@ -161,6 +170,7 @@ main (int argc, char **argv)
   g_test_add_func ("/event-log/no-domain", test_no_domain);
   g_test_add_func ("/event-log/kinds", test_kinds);
   g_test_add_func ("/event-log/observed", test_observed);
+  g_test_add_func ("/event-log/message-is-a-line", test_message_is_a_line);
   g_test_add_func ("/event-log/unlogged", test_unlogged);
   g_test_add_func ("/event-log/many-fields", test_many_fields);
   status = g_test_run ();

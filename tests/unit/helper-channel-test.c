@@ -112,6 +112,7 @@ test_stale_socket (struct fixture *fixture, gconstpointer unused)
 
   helper_channel_close ();
   helper_channel_open (directory, helper_peer_domain, 0);
+  helper_channel_listen ();
   close (fixture->daemon);
   fixture->daemon = helper_peer_connect ();
   helper_peer_send (fixture->daemon, fixture->fixup, fixture->fixup->header.length);
@@ -127,6 +128,7 @@ test_no_socket (void)
 
   helper_channel_open ("/nonexistent/clockferry", helper_peer_domain, 0);
   helper_channel_open (long_path, helper_peer_domain, 0);
+  helper_channel_listen ();
   helper_channel_service ();
   g_assert_false (helper_channel_is_expecting ());
   g_assert_cmpuint (helper_channel_await_fixup (CLOCK_NS), ==, 0);
@@ -365,6 +367,7 @@ test_peer_of_our_uid (struct fixture *fixture, gconstpointer unused)
 
   helper_channel_close ();
   helper_channel_open (directory, helper_peer_domain, qemu_uid);
+  helper_channel_listen ();
   other_qemu = connect_as (qemu_uid);
   helper_peer_send (other_qemu, fixture->fixup, fixture->fixup->header.length);
   helper_channel_service ();

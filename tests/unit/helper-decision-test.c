@@ -152,6 +152,15 @@ test_no_vcpus (struct hand_over *fixture, gconstpointer unused)
   hand_over_expect_untouched (fixture, HELPER_REASON_NO_VCPUS);
 }
 
+/* One of three made by syscall(2): the other two must not be torn away from it. */
+static void
+test_unseen_vcpus (struct hand_over *fixture, gconstpointer unused)
+{
+  hand_over_blackout (fixture, NS_PER_S);
+  kvm_model_hide_vcpu (DEST, 1);
+  hand_over_expect_untouched (fixture, HELPER_REASON_UNSEEN_VCPUS);
+}
+
 static void
 test_patched_by_flag (struct hand_over *fixture, gconstpointer unused)
 {
@@ -219,6 +228,7 @@ main (int argc, char **argv)
   hand_over_add ("/fixup/stock/clock-mismatch", test_clock_mismatch);
   hand_over_add ("/fixup/stock/no-record", test_no_record);
   hand_over_add ("/fixup/stock/no-vcpus", test_no_vcpus);
+  hand_over_add ("/fixup/stock/unseen-vcpus", test_unseen_vcpus);
   hand_over_add ("/fixup/stock/patched-by-flag", test_patched_by_flag);
   hand_over_add ("/fixup/stock/patched-by-other-flag", test_patched_by_other_flag);
   hand_over_add ("/fixup/stock/patched-by-attribute", test_patched_by_attribute);

@@ -14,6 +14,8 @@
 #include "hand-over.h"
 #include "helper-channel.h"
 #include "helper-peer.h"
+#include "host-calls.h"
+#include "kvm-vm.h"
 
 static void
 test_observe (struct hand_over *fixture, gconstpointer unused)
@@ -96,6 +98,65 @@ test_closed_vcpu (struct hand_over *fixture, gconstpointer unused)
   g_assert_cmpuint (fixture->record->vcpus[0].id, ==, 0);
 }
 
+/* What there is in place of a record, for the daemon to tell. */
+static void
+expect_no_record (struct hand_over *fixture, enum helper_reason reason)
+{
+  struct kvm_clock_data clock = { 0 };
+  g_autofree struct helper_report *report = NULL;
+
+  g_assert_cmpint (clock_events_ioctl (kvm_model_vm_fd (SRC), KVM_GET_CLOCK, &clock), ==, 0);
+  report = helper_peer_expect (fixture->daemon, HELPER_MESSAGE_REPORT);
+  hand_over_expect_verdict (report, HELPER_VERDICT_STOCK, reason);
+  g_assert_cmpuint (report->flags, ==, HELPER_REPORT_NO_RECORD);
+  g_assert_cmpuint (report->clock_ns, ==, clock.clock);
+  helper_peer_expect_silence (fixture->daemon);
+}
+
+static void
+test_unseen_vcpu (struct hand_over *fixture, gconstpointer unused)
+{
+  hand_over_pause (fixture);
+  kvm_model_hide_vcpu (SRC, 2);
+  expect_no_record (fixture, HELPER_REASON_UNSEEN_VCPUS);
+  /* as long as it is unseen */
+  expect_no_record (fixture, HELPER_REASON_UNSEEN_VCPUS);
+  kvm_model_move (SRC);
+  hand_over_pause (fixture);
+}
+
+/* None was made that this process would know of. */
+static void
+test_no_vcpus (struct hand_over *fixture, gconstpointer unused)
+{
+  for (uint32_t i = 0; i < 3; i++)
+    kvm_model_hide_vcpu (SRC, i);
+  host_calls.fd_links = "/nonexistent";
+  expect_no_record (fixture, HELPER_REASON_NO_VCPUS);
+}
+
+static void
+test_no_frequency (struct hand_over *fixture, gconstpointer unused)
+{
+  kvm_model_hosts[SRC].fail_request = KVM_GET_TSC_KHZ;
+  expect_no_record (fixture, HELPER_REASON_IOCTL_FAILED);
+}
+
+/* KVM gave the number of a vCPU that is no more to one that came later: it is not there twice. */
+static void
+test_reused_vcpu_fd (struct hand_over *fixture, gconstpointer unused)
+{
+  int vm_fd = kvm_model_vm_fd (SRC);
+
+  kvm_vm_note_vcpu (vm_fd, 22, vm_fd + 2);
+  hand_over_pause (fixture);
+  kvm_vm_note_vcpu (-1, 22, -1);
+  g_assert_cmpuint (fixture->record->vcpu_count, ==, 3);
+  g_assert_cmpuint (fixture->record->vcpus[0].id, ==, 0);
+  g_assert_cmpuint (fixture->record->vcpus[1].id, ==, 4);
+  g_assert_cmpuint (fixture->record->vcpus[2].id, ==, 22);
+}
+
 static void
 test_xen (struct hand_over *fixture, gconstpointer unused)
 {
@@ -175,6 +236,10 @@ main (int argc, char **argv)
   hand_over_add ("/fixup/silent/withdrawn", test_withdrawn);
   hand_over_add ("/fixup/silent/xen", test_xen);
   hand_over_add ("/fixup/record/closed-vcpu", test_closed_vcpu);
+  hand_over_add ("/fixup/record/reused-vcpu-fd", test_reused_vcpu_fd);
+  hand_over_add ("/fixup/record/unseen-vcpu", test_unseen_vcpu);
+  hand_over_add ("/fixup/record/no-vcpus", test_no_vcpus);
+  hand_over_add ("/fixup/record/no-frequency", test_no_frequency);
   hand_over_add ("/fixup/ioctl/sign-extended", test_sign_extended);
   hand_over_add ("/fixup/ioctl/own-fails", test_own_ioctl_fails);
   hand_over_add ("/fixup/ioctl/own-fails/unheard", test_own_ioctl_fails_unheard);

@@ -24,6 +24,9 @@ const char *helper_peer_directory (void);
 /* Connect as a daemon. The caller closes the fd. */
 int helper_peer_connect (void);
 
+/* The same, or -1 with errno: EAGAIN if there is no room for another. */
+int helper_peer_try_connect (void);
+
 void helper_peer_send (int fd, const void *message, size_t size);
 
 /*

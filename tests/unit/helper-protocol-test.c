@@ -170,7 +170,7 @@ test_report (void)
   report->reason = HELPER_REASON_COUNT;
   expect_size (report, size, HELPER_TO_DAEMON, "bad-body");
   report->reason = 0;
-  report->flags = 1u << 3;
+  report->flags = 1u << 4;
   expect_size (report, size, HELPER_TO_DAEMON, "bad-body");
 }
 

@@ -74,6 +74,7 @@ assert_preload (const char *xml, enum hook_action action, const char *want)
   const char *reason = NULL;
 
   g_assert_cmpint (apply (xml, action, &output, &reason), ==, HOOK_CHANGED);
+  g_assert_nonnull (output);
   preload = read_preload (output);
   g_assert_cmpstr (preload, ==, want);
   g_assert_cmpint (apply (output, action, &again, &reason), ==, HOOK_UNCHANGED);
@@ -195,6 +196,7 @@ test_keeps_the_rest (void)
   const char *reason = NULL;
 
   g_assert_cmpint (apply (xml, HOOK_ADD_HELPER, &output, &reason), ==, HOOK_CHANGED);
+  g_assert_nonnull (output);
   for (gsize i = 0; i < G_N_ELEMENTS (kept); i++) {
     if (strstr (output, kept[i]) == NULL)
       g_error ("\"%s\" is missing in %s", kept[i], output);
@@ -224,6 +226,7 @@ test_doubt (void)
   assert_in_doubt ("<domain type='kvm'>\xff</domain>");
   assert_in_doubt ("<domain type='kvm' xmlns:qemu='urn:other'/>");
   assert_in_doubt ("<domain type='kvm'>&unknown;</domain>");
+  assert_in_doubt ("<domain type='kvm'><qemu:commandline/></domain>");
 
   for (guint i = 0; i < 10000; i++)
     g_string_append (deep, "<a>");

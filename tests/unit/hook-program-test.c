@@ -193,9 +193,7 @@ test_time_limit (void)
 static void
 test_hook_file (void)
 {
-  const char *const programs[] = { "#!/bin/sh\nexit 3\n", "#!/nonexistent\n",
-                                   "\x7f"
-                                   "ELF",
+  const char *const programs[] = { "#!/bin/sh\nexit 3\n", "#!/nonexistent\n", "\177ELF",
                                    "#!/bin/sh\nkill -SEGV $$\n", NULL };
   g_autoptr (GError) error = NULL;
   g_autoptr (TempFolder) dir = temp_folder_make ();

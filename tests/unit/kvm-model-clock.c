@@ -152,8 +152,10 @@ kvm_model_clock_set (int index, const struct kvm_clock_data *clock)
   }
   if (!host->use_master)
     kvm_model_pass (kvm_model_chance_ns (20, 100));
+  /* unsigned here and below: any clock can be set, and the kernel's sums wrap around */
   host->kvmclock_offset_ns =
-    (int64_t) value_ns - (host->use_master ? host->master_kernel_ns : kvmclock_base_ns (host));
+    (int64_t) (value_ns -
+               (uint64_t) (host->use_master ? host->master_kernel_ns : kvmclock_base_ns (host)));
   host->real_at_zero_ns += (uint64_t) host->realtime_step_ns;
   host->realtime_step_ns *= 2; /* a steady one would be corrected for */
   return 0;
@@ -166,9 +168,9 @@ kvm_model_kvmclock (int index, uint64_t at_ns)
   uint64_t tsc = kvm_model_tsc_of_host (host, at_ns);
 
   if (!host->use_master)
-    return (uint64_t) (raw_ns (host, tsc) + host->kvmclock_offset_ns);
-  return (uint64_t) (host->master_kernel_ns + host->kvmclock_offset_ns +
-                     page_rate_ns (host_rate (host), (int64_t) (tsc - host->master_cycle_now)));
+    return (uint64_t) raw_ns (host, tsc) + (uint64_t) host->kvmclock_offset_ns;
+  return (uint64_t) host->master_kernel_ns + (uint64_t) host->kvmclock_offset_ns +
+         (uint64_t) page_rate_ns (host_rate (host), (int64_t) (tsc - host->master_cycle_now));
 }
 
 double

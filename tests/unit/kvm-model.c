@@ -26,6 +26,7 @@ static uint64_t now_ns;
 static int here;
 static GRand *dice;
 static char *links;
+static uint32_t fd_limit; /* 0: nothing is hidden, so that there is nothing to be found */
 static uint64_t monotonic_lag_ns;
 static struct host_calls real_calls;
 
@@ -121,6 +122,8 @@ vm_ioctl (struct kvm_model_host *host, unsigned long request, void *arg)
 static int
 vcpu_ioctl (struct kvm_model_host *host, uint32_t vcpu, unsigned long request, void *arg)
 {
+  if (host->vcpus[vcpu].is_gone)
+    return fail (ENOTTY);
   /* kvm_arch_vcpu_load(): the last TSC that QEMU wrote, say 0, is what it reads again */
   if (host->drifting_tsc)
     host->vcpus[vcpu].ofs_ticks = -kvm_model_tsc_scale (host, kvm_model_tsc_of_host (host, now_ns));
@@ -185,6 +188,12 @@ model_ratio_frac_bits (void)
   return kvm_model_hosts[here].frac_bits;
 }
 
+static uint32_t
+model_fd_limit (void)
+{
+  return fd_limit;
+}
+
 static void
 links_make (void)
 {
@@ -212,6 +221,7 @@ kvm_model_start (uint32_t vcpu_count, uint32_t seed)
   host_calls.tsc_ticks = model_tsc_ticks;
   host_calls.ratio_frac_bits = model_ratio_frac_bits;
   host_calls.fd_links = links;
+  host_calls.fd_limit = model_fd_limit;
   kvm_model_reset (vcpu_count, seed);
 }
 
@@ -269,6 +279,7 @@ kvm_model_move (int index)
   struct kvm_model_host *host = &kvm_model_hosts[index];
 
   here = index;
+  fd_limit = 0;
   /* a QEMU has one VM, and this is it: its vCPUs, and none that another VM had more of */
   for (uint32_t i = 0; i < KVM_MODEL_VCPUS; i++) {
     bool exists = i < host->vcpu_count;
@@ -278,12 +289,20 @@ kvm_model_move (int index)
 }
 
 void
+kvm_model_hide_vcpu (int index, uint32_t vcpu)
+{
+  kvm_vm_note_vcpu (-1, VCPU_ID (vcpu), -1);
+  fd_limit = VCPU_FD (index, kvm_model_hosts[index].vcpu_count);
+}
+
+void
 kvm_model_relink (int index, uint32_t vcpu, const char *target)
 {
   g_autofree char *link = g_strdup_printf ("%s/%d", links, VCPU_FD (index, vcpu));
 
   g_assert_cmpint (unlink (link), ==, 0);
   g_assert_cmpint (symlink (target, link), ==, 0);
+  kvm_model_hosts[index].vcpus[vcpu].is_gone = true;
 }
 
 int

@@ -22,6 +22,7 @@ struct kvm_model_vcpu {
   double deadline_at_host_ns; /* true time at which it fires, fixed when it was written */
   uint64_t generation;
   bool has_pvclock;
+  bool is_gone; /* its fd is something else by now */
 };
 
 struct kvm_model_host {
@@ -94,5 +95,8 @@ uint64_t kvm_model_now_ns (void);
 /* One of @low_ns to @high_ns, by the model's dice. */
 uint64_t kvm_model_chance_ns (uint32_t low_ns, uint32_t high_ns);
 
-/* The fd of @vcpu now is something else. */
+/* QEMU makes @vcpu by syscall(2): the helper is not told. Until it moves to another host. */
+void kvm_model_hide_vcpu (int index, uint32_t vcpu);
+
+/* The fd of @vcpu now is something else: it has another link, and knows no ioctl of a vCPU. */
 void kvm_model_relink (int index, uint32_t vcpu, const char *target);

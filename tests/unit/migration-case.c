@@ -101,7 +101,7 @@ case_in_health (struct migration_case *this)
   this->qemu_age_ns =
     this->blackout_ns + migration_chance_log (dice, NS_PER_S, MIGRATION_NS_PER_HOUR);
   if (migration_chance (dice, 0.7)) {
-    this->theta_bound_ns = migration_chance_log (dice, 100, NS_PER_MS / 2);
+    this->theta_bound_ns = migration_chance_log (dice, 100, 0.5 * NS_PER_MS);
     this->theta_error_ns =
       (int64_t) ((g_rand_double (dice) - 0.5) * 2 * (double) this->theta_bound_ns);
   }

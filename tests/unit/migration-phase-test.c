@@ -70,7 +70,18 @@ static const Trace source_traces[] = {
       { INPUT (LOCAL_RECORD), RUNNING, RECORD },
       { EVENT (SUSPENDED, PAUSED), PAUSED, 0 },
       { INPUT (CLAIMED), PAUSED, DO (PUSH_RECORD) },
-      { INPUT (CLAIM_LOST), PAUSED, 0 },
+      { EVENT (STOPPED, MIGRATED), ABSENT, DEPART },
+    },
+  },
+  {
+    /* libvirt says nothing at all of the first, which failed, and no daemon saw the second */
+    "paused-before-and-failed-and-left",
+    RUNNING,
+    {
+      { INPUT (LOCAL_RECORD), RUNNING, RECORD },
+      { EVENT (SUSPENDED, PAUSED), PAUSED, 0 },
+      { INPUT (CLAIMED), PAUSED, DO (PUSH_RECORD) },
+      { INPUT (CLAIM_LOST), PAUSED, DO (SETTLE_DEPARTURE) },
       { EVENT (STOPPED, MIGRATED), ABSENT, DEPART },
     },
   },

@@ -82,6 +82,7 @@ static void
 on_abort (int signal_number)
 {
   char text[128];
+  /* NOLINTNEXTLINE(bugprone-signal-handler,cert-sig30-c): abort() of this thread, not amid a call */
   int length = g_snprintf (text, sizeof text,
                            "# repeat it alone: CLOCKFERRY_SEED=%u CLOCKFERRY_MIGRATIONS=1\n",
                            seed_at_work);

@@ -197,6 +197,42 @@ test_session_closes (PeerFixture *fixture, gconstpointer data)
 }
 
 static void
+on_abandoned (PeerListener *listener, const char *domain, const char *migration, gpointer user_data)
+{
+  g_assert_cmpstr (domain, ==, DOMAIN);
+  g_assert_cmpstr (migration, ==, MIGRATION);
+  (*(guint *) user_data)++;
+}
+
+/* Told before the end, and once. */
+static void
+test_session_abandons (PeerFixture *fixture, gconstpointer data)
+{
+  guint abandoned = 0;
+
+  g_signal_connect (fixture->listener, "abandoned", G_CALLBACK (on_abandoned), &abandoned);
+  peer_fixture_claim (fixture);
+  peer_session_abandon (fixture->session);
+  peer_session_abandon (fixture->session);
+  wait_for (fixture->departures == 1);
+  g_assert_cmpuint (abandoned, ==, 1);
+  wait_settle ();
+  g_assert_no_error (fixture->closed);
+  g_assert_cmpuint (fixture->refusals->len, ==, 0);
+}
+
+/* There is nobody to be told. */
+static void
+test_abandon_while_opening (PeerFixture *fixture, gconstpointer data)
+{
+  peer_fixture_open_session (fixture, peer_listener_get_port (fixture->listener), DOMAIN, TICKET,
+                             NULL);
+  peer_session_abandon (fixture->session);
+  wait_for (fixture->open_error != NULL);
+  g_assert_error (fixture->open_error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+}
+
+static void
 test_close_while_opening (PeerFixture *fixture, gconstpointer data)
 {
   peer_fixture_open_session (fixture, peer_listener_get_port (fixture->listener), DOMAIN, TICKET,
@@ -363,6 +399,8 @@ main (int argc, char **argv)
   peer_fixture_add_test ("listener-stops", test_listener_stops);
   peer_fixture_add_test ("release", test_release);
   peer_fixture_add_test ("session-closes", test_session_closes);
+  peer_fixture_add_test ("session-abandons", test_session_abandons);
+  peer_fixture_add_test ("abandon-while-opening", test_abandon_while_opening);
   peer_fixture_add_test ("close-while-opening", test_close_while_opening);
   peer_fixture_add_test ("cancel-while-opening", test_cancel_while_opening);
   peer_fixture_add_test ("check", test_check);

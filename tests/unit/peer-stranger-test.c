@@ -239,18 +239,23 @@ test_check_without_ticket (PeerFixture *fixture, gconstpointer data)
 }
 
 static void
-test_time_before_claim (PeerFixture *fixture, gconstpointer data)
+test_not_before_claim (PeerFixture *fixture, gconstpointer data)
 {
-  g_autoptr (GDBusConnection)
-    bus = stranger_speak_dbus (peer_listener_get_port (fixture->listener));
-  g_autoptr (GVariant) reply = NULL;
-  g_autoptr (GError) error = NULL;
+  const char *const methods[] = { "Time", "Abandon" };
 
-  reply = stranger_call (bus, PEER_IFACE, "Time", NULL, &error);
-  g_assert_null (reply);
-  g_assert_error (error, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_NOT_AUTHORIZED);
-  wait_for (g_dbus_connection_is_closed (bus));
-  peer_fixture_assert_one_refusal (fixture, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_NOT_AUTHORIZED);
+  for (gsize i = 0; i < G_N_ELEMENTS (methods); i++) {
+    g_autoptr (GDBusConnection)
+      bus = stranger_speak_dbus (peer_listener_get_port (fixture->listener));
+    g_autoptr (GVariant) reply = NULL;
+    g_autoptr (GError) error = NULL;
+
+    g_ptr_array_set_size (fixture->refusals, 0);
+    reply = stranger_call (bus, PEER_IFACE, methods[i], NULL, &error);
+    g_assert_null (reply);
+    g_assert_error (error, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_NOT_AUTHORIZED);
+    wait_for (g_dbus_connection_is_closed (bus));
+    peer_fixture_assert_one_refusal (fixture, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_NOT_AUTHORIZED);
+  }
 }
 
 /* GDBus would answer these by itself. */
@@ -356,13 +361,43 @@ test_too_many_strangers (PeerFixture *fixture, gconstpointer data)
 
   for (guint i = 0; i <= PEER_LISTENER_STRANGERS_PER_ADDRESS; i++)
     g_ptr_array_add (crowd, stranger_connect (port));
-  stranger_wait_for_end (crowd->pdata[PEER_LISTENER_STRANGERS_PER_ADDRESS]);
-  peer_fixture_assert_one_refusal (fixture, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_FAILED);
+  /* the one that kept us waiting the longest makes room */
+  stranger_wait_for_end (crowd->pdata[0]);
+  peer_fixture_assert_one_refusal (fixture, G_IO_ERROR, G_IO_ERROR_CLOSED);
 
-  /* as soon as one leaves, there is room again */
-  g_ptr_array_remove_index (crowd, 0);
-  wait_for (fixture->refusals->len == 2);
+  /* and as many as there are, so it is for a peer that has something to say */
   peer_fixture_claim (fixture);
+  g_assert_cmpuint (fixture->refusals->len, ==, 2);
+}
+
+/* Somebody has read the ticket. */
+static void
+test_too_many_claims (PeerFixture *fixture, gconstpointer data)
+{
+  g_autoptr (GPtrArray) crowd = g_ptr_array_new_with_free_func (g_object_unref);
+  guint16 port = peer_listener_get_port (fixture->listener);
+  g_autoptr (GDBusConnection) other = stranger_speak_dbus (port);
+  g_autoptr (GVariant) reply = NULL;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GBytes) record = peer_fixture_make_record (1, 1);
+
+  reply = stranger_call (other, PEER_IFACE, "Claim",
+                         g_variant_new ("(sss)", OTHER_DOMAIN, OTHER_TICKET, MIGRATION), &error);
+  g_assert_no_error (error);
+  for (guint i = 0; i <= PEER_LISTENER_CLAIMED_PER_DOMAIN; i++) {
+    g_autoptr (GVariant) claimed = NULL;
+
+    g_ptr_array_add (crowd, stranger_speak_dbus (port));
+    claimed = stranger_show_ticket (crowd->pdata[i], "Claim", &error);
+    g_assert_no_error (error);
+  }
+  /* the oldest makes room, and no other domain's */
+  wait_for (g_dbus_connection_is_closed (crowd->pdata[0]));
+  peer_fixture_assert_one_refusal (fixture, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_FAILED);
+  g_assert_cmpuint (fixture->departures, ==, 1);
+  g_assert_cmpuint (peer_listener_push_record (fixture->listener, DOMAIN, record), ==,
+                    PEER_LISTENER_CLAIMED_PER_DOMAIN);
+  g_assert_cmpuint (peer_listener_push_record (fixture->listener, OTHER_DOMAIN, record), ==, 1);
 }
 
 /*
@@ -398,13 +433,14 @@ main (int argc, char **argv)
   peer_fixture_add_test ("bad-migration-and-ticket", test_bad_migration_and_ticket);
   peer_fixture_add_test ("claim-and-check", test_claim_and_check);
   peer_fixture_add_test ("check-without-ticket", test_check_without_ticket);
-  peer_fixture_add_test ("time-before-claim", test_time_before_claim);
+  peer_fixture_add_test ("not-before-claim", test_not_before_claim);
   peer_fixture_add_test ("standard-interfaces", test_standard_interfaces);
   peer_fixture_add_test ("garbage", test_garbage);
   peer_fixture_add_test ("claim-deadline", test_claim_deadline);
   peer_fixture_add_test ("oversized-request", test_oversized_request);
   peer_fixture_add_test ("flood", test_flood);
   peer_fixture_add_test ("too-many-strangers", test_too_many_strangers);
+  peer_fixture_add_test ("too-many-claims", test_too_many_claims);
   peer_fixture_add_test ("stalled-handshakes", test_stalled_handshakes);
   return g_test_run ();
 }

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #define LIMIT_BYTES 256
+#define UNANSWERED  3
 
 /* what a stranger sends */
 
@@ -151,6 +152,52 @@ test_refuses_floods (void)
   g_assert_cmpuint (count, <, PEER_STREAM_MESSAGES_BURST + PEER_STREAM_MESSAGES_PER_S);
 }
 
+/* Messages come in, and some answers go out: how many come through before the stream has enough. */
+static guint
+count_unanswered (guint answered, GError **error)
+{
+  g_autoptr (GByteArray) wire = g_byte_array_new ();
+  g_autoptr (GByteArray) answer = g_byte_array_new ();
+  g_autoptr (GInputStream) memory = NULL;
+  g_autoptr (GOutputStream) nowhere = g_memory_output_stream_new_resizable ();
+  g_autoptr (GIOStream) base = NULL;
+  g_autoptr (GIOStream) stream = NULL;
+  guint8 buffer[16];
+  guint count = 0;
+
+  for (guint i = 0; i < 10; i++)
+    wire_add (wire, 'l', 0, 0, 0);
+  wire_add (answer, 'l', 5, 9, 8 + 9);
+  memory = g_memory_input_stream_new_from_data (wire->data, wire->len, NULL);
+  base = g_simple_io_stream_new (memory, nowhere);
+  stream = peer_stream_new (base, LIMIT_BYTES);
+  peer_stream_set_unanswered_max (PEER_STREAM (stream), UNANSWERED);
+  while (g_input_stream_read (g_io_stream_get_input_stream (stream), buffer, sizeof buffer, NULL,
+                              error) == sizeof buffer) {
+    /* in pieces, as a socket takes them */
+    for (guint i = 0; count < answered && i < answer->len; i++)
+      g_assert_true (g_output_stream_write_all (g_io_stream_get_output_stream (stream),
+                                                answer->data + i, 1, NULL, NULL, error));
+    count++;
+  }
+  return count;
+}
+
+static void
+test_refuses_those_who_do_not_read (void)
+{
+  g_autoptr (GError) error = NULL;
+
+  g_assert_cmpuint (count_unanswered (0, &error), ==, UNANSWERED);
+  g_assert_error (error, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_BAD_MESSAGE);
+  g_clear_error (&error);
+  g_assert_cmpuint (count_unanswered (2, &error), ==, UNANSWERED + 2);
+  g_assert_error (error, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_BAD_MESSAGE);
+  g_clear_error (&error);
+  g_assert_cmpuint (count_unanswered (10, &error), ==, 10);
+  g_assert_no_error (error);
+}
+
 /* GDBus on the other end of a socket: how much address space a header of 100 MiB costs it */
 
 static gsize
@@ -231,6 +278,8 @@ main (int argc, char **argv)
   g_test_add_func ("/peer-stream/refuses-long-messages", test_refuses_long_messages);
   g_test_add_func ("/peer-stream/refuses-other-protocols", test_refuses_other_protocols);
   g_test_add_func ("/peer-stream/refuses-floods", test_refuses_floods);
+  g_test_add_func ("/peer-stream/refuses-those-who-do-not-read",
+                   test_refuses_those_who_do_not_read);
   g_test_add_func ("/peer-stream/bounds-the-memory-of-gdbus", test_bounds_the_memory_of_gdbus);
   return g_test_run ();
 }

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <glib-unix.h>
 #include <glib/gstdio.h>
+#include <poll.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -15,6 +16,7 @@
 #include "temp-folder.h"
 
 #define RECORD_VCPUS 2
+#define FILES_MAX    10
 
 struct StandInQemu {
   const StandInFolders *folders;
@@ -64,16 +66,15 @@ on_connection (int fd, GIOCondition condition, gpointer user_data)
 }
 
 static int
-listen_at (const char *path)
+bind_to (const char *path)
 {
   struct sockaddr_un address = { .sun_family = AF_UNIX };
   int fd = socket (AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
   g_assert_cmpint (fd, >=, 0);
   g_assert_cmpuint (strlen (path), <, sizeof address.sun_path);
-  strcpy (address.sun_path, path);
+  g_strlcpy (address.sun_path, path, sizeof address.sun_path);
   g_assert_cmpint (bind (fd, (struct sockaddr *) &address, sizeof address), ==, 0);
-  g_assert_cmpint (listen (fd, 4), ==, 0);
   return fd;
 }
 
@@ -123,7 +124,8 @@ stand_in_qemu_start (const StandInFolders *folders, const char *name, int id, co
   domain_uuid_parse (uuid, qemu->domain);
   g_assert_cmpint (g_mkdir (vm_dir, 0700), ==, 0);
   qemu->socket_path = g_build_filename (vm_dir, HELPER_SOCKET_NAME, NULL);
-  qemu->listen_fd = listen_at (qemu->socket_path);
+  qemu->listen_fd = bind_to (qemu->socket_path);
+  g_assert_cmpint (listen (qemu->listen_fd, 4), ==, 0);
   qemu->listen_watch_id = g_unix_fd_add (qemu->listen_fd, G_IO_IN, on_connection, qemu);
   stand_in_qemu_write_pid (qemu, getpid ());
   return qemu;
@@ -136,7 +138,7 @@ stand_in_qemu_end (StandInQemu *qemu)
   g_autofree char *vm_dir = g_path_get_dirname (qemu->socket_path);
 
   stand_in_qemu_hang_up (qemu);
-  g_source_remove (qemu->listen_watch_id);
+  g_clear_handle_id (&qemu->listen_watch_id, g_source_remove);
   close (qemu->listen_fd);
   (void) g_unlink (qemu->socket_path);
   (void) g_rmdir (vm_dir);
@@ -172,9 +174,83 @@ stand_in_qemu_hang_up (StandInQemu *qemu)
 }
 
 void
+stand_in_qemu_stop_reading (StandInQemu *qemu)
+{
+  g_clear_handle_id (&qemu->watch_id, g_source_remove);
+}
+
+void
+stand_in_qemu_stop_listening (StandInQemu *qemu)
+{
+  g_clear_handle_id (&qemu->listen_watch_id, g_source_remove);
+  close (qemu->listen_fd);
+  g_assert_cmpint (g_unlink (qemu->socket_path), ==, 0);
+  qemu->listen_fd = bind_to (qemu->socket_path);
+}
+
+void
 stand_in_qemu_send (StandInQemu *qemu, gconstpointer data, gsize size)
 {
   g_assert_cmpint (send (qemu->fd, data, size, MSG_NOSIGNAL), ==, (gssize) size);
+}
+
+void
+stand_in_qemu_send_with_files (StandInQemu *qemu, gconstpointer data, gsize size, guint files)
+{
+  struct iovec content = { .iov_base = (gpointer) data, .iov_len = size };
+  union {
+    struct cmsghdr header;
+    char bytes[CMSG_SPACE (FILES_MAX * sizeof (int))];
+  } control = { 0 };
+  struct msghdr message = {
+    .msg_iov = &content,
+    .msg_iovlen = 1,
+    .msg_control = &control,
+    .msg_controllen = CMSG_SPACE (files * sizeof (int)),
+  };
+
+  /* all of them are file 0 */
+  g_assert_cmpuint (files, <=, FILES_MAX);
+  control.header.cmsg_level = SOL_SOCKET;
+  control.header.cmsg_type = SCM_RIGHTS;
+  control.header.cmsg_len = CMSG_LEN (files * sizeof (int));
+  g_assert_cmpint (sendmsg (qemu->fd, &message, MSG_NOSIGNAL), ==, (gssize) size);
+}
+
+typedef struct {
+  int fd; /* a copy */
+  gconstpointer data;
+  gsize size;
+  guint count;
+} Flood;
+
+static gpointer
+flood (gpointer data)
+{
+  g_autofree Flood *self = data;
+  struct pollfd writable = { .fd = self->fd, .events = POLLOUT };
+  guint sent = 0;
+
+  while (sent < self->count) {
+    if (send (self->fd, self->data, self->size, MSG_NOSIGNAL) >= 0)
+      sent++;
+    else if (errno != EAGAIN)
+      break;
+    else
+      (void) poll (&writable, 1, -1);
+  }
+  close (self->fd);
+  return GUINT_TO_POINTER (sent);
+}
+
+GThread *
+stand_in_qemu_flood (StandInQemu *qemu, gconstpointer data, gsize size, guint count)
+{
+  Flood *self = g_new0 (Flood, 1);
+
+  *self = (Flood){ .fd = dup (qemu->fd), .data = data, .size = size, .count = count };
+  g_assert_cmpint (self->fd, >=, 0);
+  return g_thread_new ("flood", flood, self);
 }
 
 struct clock_record *
@@ -199,16 +275,24 @@ stand_in_qemu_make_record (guint64 guest_src_ns)
   return record;
 }
 
-void
-stand_in_qemu_send_record (StandInQemu *qemu, const struct clock_record *record)
+struct helper_record *
+stand_in_qemu_make_record_message (const StandInQemu *qemu, const struct clock_record *record)
 {
   gsize record_size = clock_record_size (record->vcpu_count);
   gsize size = offsetof (struct helper_record, record) + record_size;
-  g_autofree struct helper_record *message = g_malloc0 (size);
+  struct helper_record *message = g_malloc0 (size);
 
   memcpy (&message->record, record, record_size);
   helper_header_init (&message->header, HELPER_MESSAGE_RECORD, (guint32) size, qemu->domain);
-  stand_in_qemu_send (qemu, message, size);
+  return message;
+}
+
+void
+stand_in_qemu_send_record (StandInQemu *qemu, const struct clock_record *record)
+{
+  g_autofree struct helper_record *message = stand_in_qemu_make_record_message (qemu, record);
+
+  stand_in_qemu_send (qemu, message, message->header.length);
 }
 
 void

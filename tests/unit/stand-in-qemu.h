@@ -42,8 +42,27 @@ gboolean stand_in_qemu_is_connected (const StandInQemu *qemu);
 /* Close the connection to the daemon, and go on listening. */
 void stand_in_qemu_hang_up (StandInQemu *qemu);
 
+/* Read nothing from now on: QEMU does not touch the clock, or not through the helper. */
+void stand_in_qemu_stop_reading (StandInQemu *qemu);
+
+/* Bound and not listening from now on: the helper was loaded, and has not seen QEMU make its VM. */
+void stand_in_qemu_stop_listening (StandInQemu *qemu);
+
 /* Leave any bytes for the daemon as one packet. Must be connected. */
 void stand_in_qemu_send (StandInQemu *qemu, gconstpointer data, gsize size);
+
+/* The same, with as many open files as @files, 10 at most, passed along (SCM_RIGHTS). */
+void stand_in_qemu_send_with_files (StandInQemu *qemu, gconstpointer data, gsize size, guint files);
+
+/*
+ * A thread that leaves the same packet @count times, as fast as the daemon takes them, until it hangs
+ * up. Must be connected, and @data must live until g_thread_join(), which gives how many went out.
+ */
+GThread *stand_in_qemu_flood (StandInQemu *qemu, gconstpointer data, gsize size, guint count);
+
+/* The message of a record, for stand_in_qemu_send(); it has its size. Free with g_free(). */
+struct helper_record *stand_in_qemu_make_record_message (const StandInQemu *qemu,
+                                                         const struct clock_record *record);
 
 /* A plausible record with two vCPUs, told apart by @guest_src_ns. Free with g_free(). */
 struct clock_record *stand_in_qemu_make_record (guint64 guest_src_ns);

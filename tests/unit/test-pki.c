@@ -101,8 +101,12 @@ test_cert_make (const TestCertSpec *spec, const TestCert *issuer)
 {
   static guint32 last_serial;
   TestCert *cert = g_new0 (TestCert, 1);
-  guint32 serial = GUINT32_TO_BE (++last_serial);
+  guint32 serial;
   gnutls_datum_t pem = { 0 };
+
+  /* not in one: without optimisation GLib's macro takes its argument four times */
+  last_serial++;
+  serial = GUINT32_TO_BE (last_serial);
 
   make_key (cert);
   cert->is_root = issuer == NULL;

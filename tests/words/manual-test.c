@@ -324,6 +324,7 @@ test_reports (void)
 
   for (guint32 i = 0; !g_str_equal (helper_verdict_name (i), "unknown"); i++)
     expect_item ("clockferry.7", page, helper_verdict_name (i));
+  expect_item ("clockferry.7", page, "unknown"); /* the helper itself knows */
   for (guint i = ARRIVAL_STEP_NONE + 1; i < ARRIVAL_STEP_COUNT; i++)
     expect_item ("clockferry.7", page, arrival_step_name (i));
   for (guint32 i = HELPER_REASON_NONE + 1; i < HELPER_REASON_COUNT; i++) {
