@@ -15,21 +15,29 @@ FAILURES_DIR = BUILD_DIR / "failures"
 CFLAGS = ["-std=gnu11", "-O2", "-g", "-Wall", "-Wextra", "-Werror"]
 
 
-def compile_program(name, source):
-    """Compile one C file into a static program (the guest has no libraries), unless it is up to date."""
+STATIC_PROGRAM = ("-static",)    # the guest has no libraries
+LIBRARY = ("-shared", "-fPIC")
+
+
+def compile_program(name, source, form=STATIC_PROGRAM):
+    """Compile one C file, unless it is up to date."""
     program = BUILD_DIR / "bin" / name
     sources = [source, *TESTS_DIR.glob("*/*.h")]
     if program.exists() and program.stat().st_mtime >= max(file.stat().st_mtime for file in sources):
         return program
     program.parent.mkdir(parents=True, exist_ok=True)
     unfinished = program.with_suffix(f".{os.getpid()}")
-    subprocess.run(["cc", *CFLAGS, "-static", "-o", unfinished, source], check=True)
+    subprocess.run(["cc", *CFLAGS, *form, "-o", unfinished, source], check=True)
     unfinished.rename(program)
     return program
 
 
 def compile_host_clock():
     return compile_program("host-clock", TESTS_DIR / "host_tools" / "host_clock.c")
+
+
+def compile_phase_gate():
+    return compile_program("phase-gate.so", TESTS_DIR / "host_tools" / "phase_gate.c", LIBRARY)
 
 
 def compile_guest_init():

@@ -50,4 +50,5 @@ class DaemonJournal:
         return self.wait_for_event(FINAL_REPORTS, domain)
 
 
-FINAL_REPORTS = ("migration-fixed", "migration-kvmclock-only", "migration-observed", "migration-stock")
+FINAL_REPORTS = ("migration-fixed", "migration-kvmclock-only", "migration-observed", "migration-stock",
+                 "migration-unknown")

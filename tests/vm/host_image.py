@@ -145,6 +145,7 @@ def _add_overlay(archive, identity, variant):
     for path, content in files.items():
         archive.add_file("overlay/" + path, content)
     archive.add_file(f"overlay/{AGENT_DIR}/host-clock", build_tree.compile_host_clock().read_bytes(), mode=0o755)
+    archive.add_file(f"overlay/{AGENT_DIR}/phase-gate.so", build_tree.compile_phase_gate().read_bytes(), mode=0o755)
 
     for path, content, mode in variant.make_files(identity):
         archive.add_file("overlay/" + path, content, mode)

@@ -80,10 +80,10 @@ def _format_arm(row):
         return ["not measured", "not measured"]
     if row["note"]:
         return [row["note"], row["note"]]
-    return [_format_shift(row["continuity_ns"]), _format_shift(row["coherence_ns"])]
+    return [format_shift(row["continuity_ns"]), format_shift(row["coherence_ns"])]
 
 
-def _format_shift(shift_ns):
+def format_shift(shift_ns):
     if abs(shift_ns) < _NOTHING_NS:
         return "goes on"
     return f"{shift_ns / 1e6:+,.0f} ms" if abs(shift_ns) >= 10_000_000 else f"{shift_ns / 1e6:+.2f} ms"

@@ -2,6 +2,7 @@
 """Run a guest on the emulated hosts, migrate it, and collect what the yardsticks need."""
 
 import dataclasses
+import json
 import time
 
 import emulated_host
@@ -177,6 +178,12 @@ def _find_hyperv_page_shift(log_before, before_end, log_after, after_begin):
 
 def get_uri(host):
     return f"qemu+tcp://{host.name}/system"
+
+
+def set_speed(guest, bytes_per_s):
+    """Of the migration of the guest that is under way; virsh knows no speed below 1 MiB/s."""
+    command = {"execute": "migrate-set-parameters", "arguments": {"max-bandwidth": bytes_per_s}}
+    guest.host.virsh("qemu-monitor-command", guest.name, json.dumps(command))
 
 
 def migrate_and_judge(guest, to_host, options=("--live",)):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Debian's profiles for libvirt, enforced, on hosts that were booted with AppArmor: everything works as it does without."""
+"""Debian's profiles for libvirt, enforced, and QEMU in its seccomp sandbox: everything works as it does without."""
 
 import json
 
@@ -40,6 +40,15 @@ def assert_enforced(guest):
     assert read_profile(guest.host, qemu_pid) == f"libvirt-{guest.spec.uuid} (enforce)"
 
 
+def assert_sandboxed(guest):
+    """libvirt has QEMU put itself under its seccomp filters, with nothing left out."""
+    pid = guest.host.get_file(f"/run/libvirt/qemu/{guest.name}.pid").strip()
+    command = guest.host.get_file(f"/proc/{pid}/cmdline").split("\0")
+    assert command[command.index("-sandbox") + 1] == "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
+    status = dict(line.split(":\t", 1) for line in guest.host.get_file(f"/proc/{pid}/status").splitlines())
+    assert status["Seccomp"] == "2" and int(status["Seccomp_filters"]) >= 1, status
+
+
 def find_denials(host):
     """What AppArmor denied to anybody since the host was booted."""
     denials = host.run(["journalctl", "--boot", "--output", "cat", "--grep", 'apparmor="DENIED"'], check=False).stdout
@@ -58,6 +67,7 @@ def test_migration_under_enforced_profiles(deployed_hosts, start_ready_guest, mi
     """There, with the helper out of the domain's own XML, and back, with the one that the hook gave it."""
     guest = start_ready_guest(vcpus=2)
     assert_enforced(guest)
+    assert_sandboxed(guest)
     for to_host in (deployed_hosts.dest, deployed_hosts.source):
         arrived = DaemonJournal(to_host)
         measured = migrate_and_judge(guest, to_host)
@@ -66,6 +76,7 @@ def test_migration_under_enforced_profiles(deployed_hosts, start_ready_guest, mi
         clock_checks.check_handed_over(measured, report)
         arrived.wait_for_event("domain-ready", guest.spec.uuid)
         assert_enforced(guest)
+        assert_sandboxed(guest)
 
     denials = {host.name: find_denials(host) for host in deployed_hosts}
     print(denials)

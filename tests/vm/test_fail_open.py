@@ -39,6 +39,7 @@ def migrate_traced(migrate_and_judge, guest, to_host, **options):
     return measured
 
 
+@pytest.mark.full
 def test_daemon_stopped_on_the_source(deployed_hosts, ready_guest, migrate_and_judge):
     journal = DaemonJournal(deployed_hosts.dest)
     with daemon_stopped(deployed_hosts.source):
@@ -56,6 +57,7 @@ def test_daemon_stopped_on_the_destination(deployed_hosts, ready_guest, migrate_
     assert "no daemon of the destination claimed" in departure["CLOCKFERRY_REASON"]
 
 
+@pytest.mark.full
 def test_helper_file_missing_on_the_destination(deployed_hosts, ready_guest, migrate_and_judge):
     dest = deployed_hosts.dest
     library = dest.run("ls /usr/lib/*/libclockferry-qemu.so").stdout.strip()

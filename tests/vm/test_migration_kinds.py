@@ -37,7 +37,7 @@ def wait_until_transferring(host, guest):
     ("live, peer to peer", ["--live", "--p2p"]),
     pytest.param("live, tunnelled", ["--live", "--p2p", "--tunnelled"], marks=pytest.mark.full),
     ("not live", []),
-    ("live, under another name", ["--live", "--dname", "renamed"]),
+    pytest.param("live, under another name", ["--live", "--dname", "renamed"], marks=pytest.mark.full),
 ], ids=lambda value: value.replace(", ", "-").replace(" ", "-") if isinstance(value, str) else "")
 def test_precopy(trip, kind, options):
     guest = trip.board(name="traveller", vcpus=2)
@@ -171,6 +171,7 @@ def test_postcopy(trip):
     assert guest.host is to_host
 
 
+@pytest.mark.full
 def test_suspended_by_timeout(trip):
     guest = trip.board(**BUSY)
     from_host = guest.host
@@ -239,6 +240,7 @@ def test_storage_copied(trip):
     trip.migrate("live, with its disk", "--live", "--copy-storage-all")
 
 
+@pytest.mark.full
 def test_snapshot_and_revert(trip):
     guest = trip.board(name="disked", disk=True)
 

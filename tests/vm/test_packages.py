@@ -110,12 +110,7 @@ def test_first_installation_is_ready(deployed_hosts, deployed_folder, start_read
     assert report["CLOCKFERRY_EVENT"] == "migration-fixed", report["MESSAGE"]
 
 
-def set_migration_speed(guest, bytes_per_s):
-    """Of the migration that is under way; virsh knows no speed below 1 MiB/s."""
-    command = {"execute": "migrate-set-parameters", "arguments": {"max-bandwidth": bytes_per_s}}
-    guest.host.virsh("qemu-monitor-command", guest.name, json.dumps(command))
-
-
+@pytest.mark.full
 def test_upgrade_under_a_running_migration(deployed_hosts, deployed_folder, successor, start_ready_guest, monkeypatch):
     """The migration goes on, whatever becomes of its clocks; the next one is fixed."""
     monkeypatch.setattr(migration, "MIGRATION_DEADLINE_S", UPGRADE_DEADLINE_S)
@@ -125,12 +120,12 @@ def test_upgrade_under_a_running_migration(deployed_hosts, deployed_folder, succ
     journal = DaemonJournal(dest)
     with journey.Background(guest, dest, "--live", "--bandwidth", "1") as moving:
         journal.wait_for_event("arrival-claimed", guest.spec.uuid, deadline_s=90)
-        set_migration_speed(guest, CRAWL_BYTES_PER_S)
+        migration.set_speed(guest, CRAWL_BYTES_PER_S)
         try:
             deployment.install_packages(deployed_hosts, SUCCESSORS_DIR)
             job = source.virsh("domjobinfo", guest.name).stdout
         finally:
-            set_migration_speed(guest, 1 << 30)
+            migration.set_speed(guest, 1 << 30)
         moving.expect_success()
     assert "Unbounded" in job, f"the migration was over before the upgrade: {job}"
     assert [get_installed_version(host) for host in deployed_hosts] == [successor] * 2

@@ -99,6 +99,7 @@ def describe(step, host, problem):
     return f"{WALK_THROUGH_PATH.name}, line {step.line_number}: {host.name}# {step.command}\n{problem}"
 
 
+@pytest.mark.full
 def test_walk_through(hosts_without_clockferry, start_guest):
     steps = walk_through.parse(WALK_THROUGH_PATH.read_text())
     start_guest(name="web")

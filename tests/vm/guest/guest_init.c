@@ -230,7 +230,8 @@ take_cpus_into_use (void)
     fd = open (path, O_WRONLY | O_CLOEXEC);
     if (fd < 0 || write (fd, "1", 1) < 0)
       fprintf (stderr, "guest-init: %s: %s\n", path, strerror (errno));
-    close (fd);
+    if (fd >= 0)
+      close (fd);
   }
 }
 

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What is wrong from the start, or for the whole of a migration; what comes upon one in the middle is in test_fault_walk.py."""
+
+import contextlib
+
+import pytest
+
+import clock_checks
+import deployment
+import faults
+import journey
+import migration
+import package_files
+from daemon_journal import DaemonJournal
+
+# minutes together
+pytestmark = pytest.mark.full
+
+KEY = f"{faults.STATE_DIR}/key.pem"
+NETWORK_DEVICE = "eth0"
+
+
+def expect_stock(migrate_and_judge, guest, to_host, step, text):
+    journal = DaemonJournal(to_host)
+    measured = migrate_and_judge(guest, to_host)
+    report = journal.wait_for_report(guest.spec.uuid)
+    assert (report["CLOCKFERRY_VERDICT"], report["CLOCKFERRY_STEP"]) == ("stock", step), report["MESSAGE"]
+    assert text in report["CLOCKFERRY_REASON"], report["MESSAGE"]
+    clock_checks.check_stock(measured)
+
+
+def expect_fixed(migrate_and_judge, guest, to_host):
+    journal = DaemonJournal(to_host)
+    measured = migrate_and_judge(guest, to_host)
+    report = journal.wait_for_report(guest.spec.uuid)
+    assert report["CLOCKFERRY_EVENT"] == "migration-fixed", report["MESSAGE"]
+    clock_checks.check_handed_over(measured, report)
+    journal.wait_for_event("domain-ready", guest.spec.uuid)
+    return report
+
+
+# ---- the key
+
+@contextlib.contextmanager
+def broken_key(host, command):
+    """The daemon is started with its key spoilt; with the key mended it comes up by itself."""
+    host.run(["cp", "--archive", KEY, "/run/clockferry-test-key"])
+    host.run(["sh", "-c", command, KEY])
+    host.run(["systemctl", "restart", faults.DAEMON], check=False)
+    try:
+        yield
+    finally:
+        host.run(["cp", "--archive", "/run/clockferry-test-key", KEY])
+        faults.wait_until_active(host, faults.DAEMON)
+
+
+@pytest.mark.parametrize("command, complaint", [
+    pytest.param('chown root:root "$0" && chmod 600 "$0"', "Permission denied", id="unreadable"),
+    pytest.param('truncate --size=100 "$0"', "key.pem", id="truncated"),
+    pytest.param(': > "$0"', "key.pem", id="empty"),
+])
+@pytest.mark.parametrize("place", ["source", "dest"])
+def test_key(deployed_hosts, start_ready_guest, migrate_and_judge, place, command, complaint):
+    source, dest = deployed_hosts
+    host = deployed_hosts.get_host(place)
+    guest = start_ready_guest()
+    with broken_key(host, command):
+        if host is source:
+            expect_stock(migrate_and_judge, guest, dest, "peer", "refused")
+        else:
+            clock_checks.check_stock(migrate_and_judge(guest, dest))
+        said = host.run("journalctl --boot --unit clockferryd --priority warning --output cat --lines 5").stdout
+        assert "key.pem" in said and complaint in said, said
+    ready = DaemonJournal(dest)
+    dest.run(["systemctl", "restart", faults.DAEMON])
+    ready.wait_for_event("domain-ready", guest.spec.uuid)
+    expect_fixed(migrate_and_judge, guest, source)
+
+
+# ---- two daemons
+
+def test_second_daemon_gives_way(deployed_hosts, start_ready_guest, migrate_and_judge):
+    """One that is started by hand ends and says why; the first does not mind."""
+    source, dest = deployed_hosts
+    guest = start_ready_guest()
+    first_pids = [faults.get_pid(host, faults.DAEMON) for host in deployed_hosts]
+    for host in deployed_hosts:
+        second = host.run(["runuser", "-u", "clockferry", "--", "/usr/sbin/clockferryd"], check=False, timeout=30)
+        assert second.rc == 1, second
+        assert "16520" in second.stderr and "in use" in second.stderr, second
+    expect_fixed(migrate_and_judge, guest, dest)
+    assert [faults.get_pid(host, faults.DAEMON) for host in deployed_hosts] == first_pids
+    assert source.run(["clockferryctl", "status"], check=False).rc == 0
+
+
+# ---- the destination knows nothing of clockferry
+
+def test_destination_without_clockferry(deployed_hosts, deployed_folder, start_ready_guest, migrate_and_judge):
+    if not package_files.find_packages(deployed_folder):
+        pytest.skip(f"{deployed_folder} holds no packages")
+    source, dest = deployed_hosts
+    guest = start_ready_guest()
+    journal = DaemonJournal(source)
+    deployment.remove_packages(dest, purge=True)
+    try:
+        measured = migrate_and_judge(guest, dest)
+        departure = journal.wait_for_event("departure-unclaimed", guest.spec.uuid)
+    finally:
+        deployment.install_packages([dest], deployed_folder)
+    clock_checks.check_stock(measured)
+    assert "no daemon of the destination claimed" in departure["CLOCKFERRY_REASON"]
+
+
+# ---- the whole network between the hosts, migration and all
+
+@pytest.mark.parametrize("netem", ["delay 100ms", "loss 5%"], ids=["200-ms-late", "loses-5-percent"])
+def test_migration_over_a_bad_network(deployed_hosts, start_ready_guest, migrate_and_judge, netem):
+    guest = start_ready_guest()
+    with contextlib.ExitStack() as stack:
+        for host in deployed_hosts:
+            host.run(f"modprobe sch_netem && tc qdisc replace dev {NETWORK_DEVICE} root netem {netem}")
+            stack.callback(host.run, ["tc", "qdisc", "del", "dev", NETWORK_DEVICE, "root"])
+        report = expect_fixed(migrate_and_judge, guest, deployed_hosts.dest)
+    # a late network is in the bound that is claimed
+    if netem.startswith("delay"):
+        assert int(report["CLOCKFERRY_THETA_BOUND_NS"]) >= 90_000_000
+
+
+# ---- libvirt's daemon goes in the middle of it, and the migration with it
+
+@pytest.mark.parametrize("place", ["source", "dest"])
+def test_libvirtd_restarted_under_a_migration(deployed_hosts, start_ready_guest, migrate_and_judge, place):
+    """As without clockferry, virsh fails and the guest stays; nothing has happened to its clocks, and the next migration is fixed."""
+    source, dest = deployed_hosts
+    guest = start_ready_guest(vcpus=2)
+    journal, back = DaemonJournal(dest), DaemonJournal(source)
+    watch = migration.Watch(guest, source)
+    with journey.Background(guest, dest, "--live", "--bandwidth", "1") as moving:
+        journal.wait_for_event("arrival-claimed", guest.spec.uuid, deadline_s=90)
+        deployed_hosts.get_host(place).run(["systemctl", "restart", faults.LIBVIRTD], timeout=120)
+        moving.expect_failure("error:")
+    back.wait_for_event("domain-ready", guest.spec.uuid, deadline_s=60)
+    clock_checks.check_untouched(watch.judge(0))
+    dest.wait_until(lambda: not dest.virsh("list", "--name", "--all").stdout.strip(), 60, "the guest that did not come to be gone")
+    expect_fixed(migrate_and_judge, guest, dest)
+
+
+# ---- many vCPUs
+
+def test_sixty_four_vcpus(deployed_hosts, start_ready_guest, migrate_and_judge):
+    guest = start_ready_guest(name="wide", vcpus=64, memory_mib=512)
+    report = expect_fixed(migrate_and_judge, guest, deployed_hosts.dest)
+    assert int(report["CLOCKFERRY_VCPUS"]) == 64

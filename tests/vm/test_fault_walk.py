@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A guest goes to and fro, each time with another fault at another phase: it always arrives, with both clocks right or both stock.
+
+The seed decides on the order; CLOCKFERRY_SEED repeats one. What came of each combination is in build/vm/fault-walk.md.
+"""
+
+import os
+import random
+import traceback
+
+import pytest
+
+import build_tree
+import fault_walk
+import package_files
+
+# twenty-five seconds each
+pytestmark = pytest.mark.full
+
+SUCCESSORS_DIR = build_tree.BUILD_DIR / "successor-packages"
+
+
+def pytest_generate_tests(metafunc):
+    if "combination" not in metafunc.fixturenames:
+        return
+    seed = int(os.environ.get("CLOCKFERRY_SEED", random.SystemRandom().randrange(1 << 32)))
+    print(f"fault walk: CLOCKFERRY_SEED={seed}")
+    metafunc.parametrize("combination", fault_walk.list_combinations(seed), ids=lambda combination: combination.name)
+
+
+@pytest.fixture(scope="module")
+def walk(deployed_hosts, deployed_folder):
+    package_files.make_successors(deployed_folder, SUCCESSORS_DIR)
+    fault_walk.forget()
+    made = fault_walk.Walk(deployed_hosts, SUCCESSORS_DIR)
+    yield made
+    made.leave()
+
+
+def test_fault(walk, combination):
+    try:
+        step = walk.take(combination)
+    except BaseException:
+        traceback.print_exc()   # pytest itself tells it when the whole walk is over
+        walk.leave()   # it may be anywhere, and held there
+        raise
+    print(f"\n{step.measured.describe()}\nin cont: {step.cont_s * 1e3:.3f} ms; the report: {step.why or step.verdict}")
+    fault_walk.keep(step)
+    fault_walk.check_step(step)
