@@ -7,6 +7,9 @@
 
 #define RECONNECT_S 1
 
+/* Of a ticket that was accepted before. */
+#define REFUSALS_MAX 30
+
 struct ArrivalSource {
   SourceElement *element;
   PeerAuthority *authority; /* borrowed, or NULL */
@@ -18,6 +21,9 @@ struct ArrivalSource {
   DialTurn *turn;       /* while it waits to open the session, or opens it */
   PeerSession *session; /* NULL between attempts */
   guint reconnect_id;
+
+  gboolean was_accepted; /* the ticket, ever */
+  guint refusals;        /* of it since */
 };
 
 static void open_session (ArrivalSource *source);
@@ -69,14 +75,20 @@ close_session (ArrivalSource *source)
   g_clear_object (&source->session);
 }
 
+/* Whether there is no use in another attempt. */
+static gboolean
+is_final (ArrivalSource *source, const GError *error)
+{
+  if (g_error_matches (error, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_NOT_AUTHORIZED))
+    return !source->was_accepted || ++source->refusals > REFUSALS_MAX;
+  return g_error_matches (error, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_WRONG_KEY);
+}
+
 static void
 lose_session (ArrivalSource *source, const GError *error)
 {
-  gboolean is_final = g_error_matches (error, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_WRONG_KEY) ||
-                      g_error_matches (error, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_NOT_AUTHORIZED);
-
   close_session (source);
-  if (!is_final)
+  if (!is_final (source, error))
     source->reconnect_id = g_timeout_add_seconds (RECONNECT_S, on_reconnect, source);
   source->callbacks->lost (error, source->user_data);
 }
@@ -96,6 +108,8 @@ on_session_open (GObject *object, GAsyncResult *result, gpointer user_data)
 
   if (peer_session_open_finish (session, result, &error)) {
     g_clear_pointer (&source->turn, dial_turn_end);
+    source->was_accepted = TRUE;
+    source->refusals = 0;
     source->callbacks->claimed (source->user_data);
   } else if (!g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED)) {
     /* not closed by us, when the source may be gone */

@@ -5,7 +5,8 @@
  * arrival-source - the daemon of the source of an arriving domain, for as long as it arrives
  *
  * Keeps a PeerSession to it: that daemon may be restarting, so one that is lost is opened again. A
- * wrong key or ticket will not become right, and ends the attempts.
+ * wrong key or ticket will not become right, and ends the attempts; but a ticket that was right is
+ * tried again for half a minute, as a daemon that was just started has to ask libvirt for it.
  */
 
 #include "clock-record.h"

@@ -16,6 +16,10 @@
  * fill it with more. */
 #define ARMED_ENTRIES_MAX 16
 
+/* Likewise of steps that failed, and of claims. */
+#define FAILED_ENTRIES_MAX  64
+#define CLAIMED_ENTRIES_MAX 64
+
 G_STATIC_ASSERT (CLOCK_BOUND_UNKNOWN_NS <= HELPER_THETA_MAX_NS);
 
 struct Arrival {
@@ -40,6 +44,8 @@ struct Arrival {
   ArrivalFixup fixup;           /* what the helper was told, for the report */
   gint64 fixup_sent_ns;         /* CLOCK_MONOTONIC */
   guint armed_entries;          /* in the journal */
+  guint failed_entries;         /* likewise */
+  guint claimed_entries;        /* likewise */
   gboolean is_warned;           /* of the hosts' clocks being apart */
   struct helper_report *report; /* NULL until the helper spoke */
 
@@ -130,6 +136,9 @@ on_source_claimed (gpointer user_data)
   arrival->is_claimed = TRUE;
   if (arrival->failed_step == ARRIVAL_STEP_PEER)
     arrival->failed_step = ARRIVAL_STEP_NONE; /* mended by a later attempt */
+  if (arrival->claimed_entries == CLAIMED_ENTRIES_MAX)
+    return;
+  arrival->claimed_entries++;
   event_entry_log (new_entry (arrival, EVENT_ARRIVAL_CLAIMED),
                    "claimed %s from the daemon of its source, %s port %u", get_label (arrival),
                    element->address, (guint) element->port);
@@ -282,15 +291,32 @@ note_silence (Arrival *arrival, HelperLink *link)
 }
 
 /*
+ * Take a fix-up back that the helper has not read: FALSE if it may be at work with it. The order counts: what
+ * lies unread behind the word that takes it back will be read together with that, however late.
+ */
+static gboolean
+take_back (HelperLink *link)
+{
+  g_autoptr (GError) error = NULL;
+
+  if (link == NULL)
+    return FALSE;
+  if (!helper_link_send_withdraw (link, &error)) {
+    g_debug ("a fix-up could not be taken back: %s", error->message);
+    return FALSE;
+  }
+  return is_unread (link);
+}
+
+/*
  * Without a word of the helper: whether the guest's clocks may have been moved all the same. A fix-up
- * that lies unread tells of the time since this daemon connected, and another may have sent one before;
- * and of a guest that stands still it tells nothing, as it will be read.
+ * that lies unread tells of the time since this daemon connected, and another may have sent one before.
  */
 static gboolean
 is_unknown (const Arrival *arrival, HelperLink *link, gboolean is_paused)
 {
   return arrival->report == NULL && arrival->may_move &&
-         (arrival->is_found || is_paused || !is_unread (link));
+         (arrival->is_found || is_paused || !take_back (link));
 }
 
 static const char *
@@ -429,6 +455,9 @@ arrival_fail (Arrival *arrival, ArrivalStep step, const char *reason)
     g_free (arrival->helper_problem);
     arrival->helper_problem = g_strdup (reason);
   }
+  if (arrival->failed_entries == FAILED_ENTRIES_MAX)
+    return;
+  arrival->failed_entries++;
 
   entry = new_entry (arrival, EVENT_ARRIVAL_STEP_FAILED);
   event_entry_add (entry, "CLOCKFERRY_STEP", arrival_step_name (step));

@@ -39,6 +39,11 @@ clockferry_error_tame_remote (GError *error)
   g_autoptr (GString) tame = g_string_new (NULL);
   guint count = 0;
 
+  /* GDBus lets the other host name one of GIO's codes, and "cancelled" for instance is ours to say */
+  if (g_dbus_error_is_remote_error (error) && error->domain == G_IO_ERROR) {
+    error->domain = CLOCKFERRY_ERROR;
+    error->code = CLOCKFERRY_ERROR_FAILED;
+  }
   g_dbus_error_strip_remote_error (error);
   text = g_utf8_make_valid (error->message, -1);
   for (const char *c = text; *c != '\0'; c = g_utf8_next_char (c)) {

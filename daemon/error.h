@@ -35,7 +35,8 @@ GQuark clockferry_error_quark (void);
 
 /*
  * Make what another host said fit to be shown: without the name of the D-Bus error, in printable
- * characters, and at most CLOCKFERRY_ERROR_REMOTE_MAX of them.
+ * characters, and at most CLOCKFERRY_ERROR_REMOTE_MAX of them. And fit to be judged by: no G_IO_ERROR, which
+ * tells what happened on this host.
  */
 #define CLOCKFERRY_ERROR_REMOTE_MAX 200
 void clockferry_error_tame_remote (GError *error);

@@ -12,9 +12,9 @@
 /*
  * QEMU tells of its resuming before it sets the guest's clock (vm_prepare_start() in its
  * softmmu/cpus.c), and libvirt's event can be here while the helper is still at that. It needs some
- * milliseconds; this is for a host that is busy.
+ * milliseconds; this is for a host that is busy. Whoever has not read the fix-up by then gets none.
  */
-#define REPORT_PATIENCE_MS 1000
+#define REPORT_PATIENCE_MS 5000
 
 struct Guest {
   const HostContext *host;
@@ -288,7 +288,9 @@ perform_departure (Guest *guest, guint actions, MigrationInput input)
   if (guest->facts.is_emulated)
     return;
   if (actions & MIGRATION_ACTION_PAUSE_DEPARTURE) {
-    note_silence (guest);
+    /* not at a claim, as the link may be younger than the pause */
+    if (input == MIGRATION_INPUT_PAUSED_MIGRATED)
+      note_silence (guest);
     departure_pause (guest->departure);
   }
   if (actions & MIGRATION_ACTION_SETTLE_DEPARTURE) {
@@ -339,6 +341,15 @@ perform (Guest *guest, guint actions, MigrationInput input)
 
 /* the end of an arrival */
 
+/* The guest was resumed, and its helper may still be at it; a source that takes its record back now is too
+ * late. */
+static gboolean
+is_still_arriving (const Guest *guest, MigrationInput input)
+{
+  return guest->phase == MIGRATION_PHASE_ARMED ||
+         (guest->phase == MIGRATION_PHASE_INCOMING && input != MIGRATION_INPUT_OTHER_QEMU);
+}
+
 static void
 release_end (Guest *guest)
 {
@@ -365,11 +376,11 @@ step (Guest *guest, MigrationInput input)
   guest->phase = migration_phase_step (guest->phase, input, &actions);
   perform (guest, actions, input);
   tell_change (guest);
-  if (held_end == MIGRATION_INPUT_NONE || guest->phase == MIGRATION_PHASE_ARMED)
+  if (held_end == MIGRATION_INPUT_NONE || is_still_arriving (guest, input))
     return;
-  /* it has reported, or nothing is left to report; anything else was an end by itself */
+  /* it has reported; anything else was an end by itself */
   release_end (guest);
-  if (guest->phase == MIGRATION_PHASE_REPORTED || input == MIGRATION_INPUT_WITHDRAWN)
+  if (guest->phase == MIGRATION_PHASE_REPORTED)
     step (guest, held_end);
 }
 
@@ -392,11 +403,21 @@ on_report_overdue (gpointer user_data)
   return G_SOURCE_REMOVE;
 }
 
+/* Without a record as well: the helper waits for one that is late, and reports in any case. */
 static gboolean
 awaits_report (const Guest *guest, MigrationInput input)
 {
-  return guest->phase == MIGRATION_PHASE_ARMED && guest->link != NULL &&
+  return (guest->phase == MIGRATION_PHASE_ARMED || guest->phase == MIGRATION_PHASE_INCOMING) &&
+         guest->link != NULL &&
          (input == MIGRATION_INPUT_RESUMED_MIGRATED || input == MIGRATION_INPUT_RESUMED_POSTCOPY);
+}
+
+/* Of an arrival whose end is held: nothing that a guest does before it has arrived. */
+static gboolean
+follows_end (MigrationInput input)
+{
+  return input == MIGRATION_INPUT_PAUSED || input == MIGRATION_INPUT_PAUSED_MIGRATED ||
+         input == MIGRATION_INPUT_STOPPED_MIGRATED;
 }
 
 static void
@@ -445,8 +466,8 @@ guest_input (Guest *guest, MigrationInput input)
     hold_end (guest, input);
     return;
   }
-  /* it was resumed, so it did not arrive paused, and its helper has had its turn */
-  if (input == MIGRATION_INPUT_PAUSED && guest->held_end != MIGRATION_INPUT_NONE)
+  /* it was resumed, so it did arrive, and not paused, and its helper has had its turn */
+  if (follows_end (input) && guest->held_end != MIGRATION_INPUT_NONE)
     step_held_end (guest);
   step (guest, input);
 }

@@ -60,11 +60,23 @@ client_fail (PeerClient *self, GError *error)
   self->callbacks->failed (error, self->user_data);
 }
 
+/* A daemon of this version has the method, with these arguments. */
+static bool
+is_of_another_version (const GError *error)
+{
+  return g_error_matches (error, G_DBUS_ERROR, G_DBUS_ERROR_UNKNOWN_METHOD) ||
+         g_error_matches (error, G_DBUS_ERROR, G_DBUS_ERROR_UNKNOWN_INTERFACE) ||
+         g_error_matches (error, G_DBUS_ERROR, G_DBUS_ERROR_UNKNOWN_OBJECT) ||
+         g_error_matches (error, G_DBUS_ERROR, G_DBUS_ERROR_INVALID_ARGS);
+}
+
 /* What the source said; takes @error. */
 static void
 client_take_refusal (PeerClient *self, GError *error)
 {
   clockferry_error_tame_remote (error);
+  if (is_of_another_version (error))
+    g_prefix_error (&error, "the daemon there is of another version of the protocol: ");
   client_fail (self, error);
 }
 

@@ -148,7 +148,8 @@ on_sample (GObject *source, GAsyncResult *result, gpointer user_data)
     g_clear_error (&error);
   } else if (reply != NULL) {
     take_sample (self, &sample, reply);
-  } else if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT)) {
+  } else if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT) &&
+             !g_dbus_error_is_remote_error (error)) {
     /* not critical, continue: a busy source may be just about to send what counts, the record */
     g_clear_error (&error);
     sampler_go_on (self);

@@ -140,6 +140,21 @@ daemon_process_get_pid (const DaemonProcess *daemon)
   return atoi (g_subprocess_get_identifier (daemon->process));
 }
 
+guint64
+daemon_process_get_peak_kib (const DaemonProcess *daemon)
+{
+  g_autofree char *path = g_strdup_printf ("/proc/%d/status", daemon_process_get_pid (daemon));
+  g_autofree char *status = NULL;
+  g_autoptr (GError) error = NULL;
+  const char *line;
+
+  g_file_get_contents (path, &status, NULL, &error);
+  g_assert_no_error (error);
+  line = strstr (status, "VmHWM:");
+  g_assert_nonnull (line);
+  return g_ascii_strtoull (line + strlen ("VmHWM:"), NULL, 10);
+}
+
 guint
 daemon_process_count (DaemonProcess *daemon, const char *event, const char *text)
 {

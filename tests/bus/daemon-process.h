@@ -38,6 +38,9 @@ int daemon_process_wait (DaemonProcess *daemon);
 
 int daemon_process_get_pid (const DaemonProcess *daemon);
 
+/* The most memory that was ever resident, in KiB, by the kernel's word. */
+guint64 daemon_process_get_peak_kib (const DaemonProcess *daemon);
+
 /* How many lines of @event so far contain @text; either may be NULL for any. */
 guint daemon_process_count (DaemonProcess *daemon, const char *event, const char *text);
 

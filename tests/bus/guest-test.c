@@ -92,6 +92,7 @@ static void
 test_freed (Fixture *fixture, gconstpointer data)
 {
   arrive (fixture);
+  stand_in_qemu_send_report (fixture->host->qemu, HELPER_VERDICT_FIXED, HELPER_REASON_NONE);
   guest_input (fixture->guest, MIGRATION_INPUT_RESUMED_MIGRATED);
   g_clear_pointer (&fixture->guest, guest_free);
   WAIT_UNTIL (!stand_in_qemu_is_connected (fixture->host->qemu));

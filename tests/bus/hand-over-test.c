@@ -303,6 +303,50 @@ test_late_report (ManagedPair *pair, gconstpointer data)
   WAIT_UNTIL (event_tape_count ("domain-ready") == 2);
 }
 
+/* Nor need the record be there yet: the helper waits for it a little. */
+static void
+test_late_record (ManagedPair *pair, gconstpointer data)
+{
+  managed_pair_prepare (pair);
+  WAIT_UNTIL (event_tape_count ("arrival-claimed") == 1);
+  managed_host_emit (pair->dest, RESUMED_MIGRATED);
+  bus_host_boot_and_wait (pair->dest->host, MAIL, "mail", 9);
+  managed_pair_pass_record (pair, 1000);
+  stand_in_qemu_send_report (pair->dest->qemu, HELPER_VERDICT_FIXED, HELPER_REASON_NONE);
+  WAIT_UNTIL (event_tape_count ("migration-fixed") == 1);
+  g_assert_cmpuint (event_tape_count ("migration-stock"), ==, 0);
+}
+
+/* A source that lies takes the record back when the helper is at it already. */
+static void
+test_withdrawn_too_late (ManagedPair *pair, gconstpointer data)
+{
+  managed_pair_prepare (pair);
+  managed_pair_pass_record (pair, 1000);
+  managed_host_emit (pair->dest, RESUMED_MIGRATED);
+  bus_host_boot_and_wait (pair->dest->host, MAIL, "mail", 9);
+  managed_host_emit (pair->source, SUSPENDED_MIGRATED);
+  managed_host_emit (pair->source, RESUMED_MIGRATED);
+  managed_pair_expect_withdraw (pair);
+  stand_in_qemu_send_report (pair->dest->qemu, HELPER_VERDICT_FIXED, HELPER_REASON_NONE);
+  WAIT_UNTIL (event_tape_count ("migration-fixed") == 1);
+  g_assert_cmpuint (event_tape_count ("migration-stock"), ==, 0);
+}
+
+/* A guest that is on its way to the next host at once has arrived all the same. */
+static void
+test_silent_and_left (ManagedPair *pair, gconstpointer data)
+{
+  managed_pair_prepare (pair);
+  managed_pair_pass_record (pair, 1000);
+  managed_host_emit (pair->dest, RESUMED_MIGRATED);
+  managed_host_emit (pair->dest, SUSPENDED_MIGRATED);
+  managed_host_emit (pair->dest, STOPPED_MIGRATED);
+  expect_unknown ("did not report");
+  WAIT_UNTIL (event_tape_count ("departure-unclaimed") == 1);
+  g_assert_cmpuint (event_tape_count ("arrival-abandoned"), ==, 0);
+}
+
 static void
 test_no_helper_at_destination (ManagedPair *pair, gconstpointer data)
 {
@@ -531,7 +575,10 @@ main (int argc, char **argv)
   ADD ("silent-helper", test_silent_helper);
   ADD ("silent-helper/paused", test_silent_and_paused);
   ADD ("silent-observer", test_silent_observer);
+  ADD ("silent-helper/left", test_silent_and_left);
   ADD ("late-report", test_late_report);
+  ADD ("late-record", test_late_record);
+  ADD ("withdrawn-too-late", test_withdrawn_too_late);
   ADD ("no-helper-at-destination", test_no_helper_at_destination);
   ADD ("restarted/in-time", test_restarted_in_time);
   ADD ("restarted/too-late", test_restarted_too_late);

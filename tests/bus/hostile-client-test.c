@@ -55,30 +55,6 @@ typedef struct {
 
 /* What people see of the source's daemon */
 
-static char *
-read_proc (Fixture *fixture, const char *file)
-{
-  g_autofree char *path =
-    g_strdup_printf ("/proc/%d/%s", daemon_process_get_pid (fixture->pair.source.daemon), file);
-  g_autoptr (GError) error = NULL;
-  char *text = NULL;
-
-  g_file_get_contents (path, &text, NULL, &error);
-  g_assert_no_error (error);
-  return text;
-}
-
-/* The most that was ever resident. */
-static guint64
-get_peak_kib (Fixture *fixture)
-{
-  g_autofree char *status = read_proc (fixture, "status");
-  const char *line = strstr (status, "VmHWM:");
-
-  g_assert_nonnull (line);
-  return g_ascii_strtoull (line + strlen ("VmHWM:"), NULL, 10);
-}
-
 static guint
 count_fds (Fixture *fixture)
 {
@@ -97,10 +73,16 @@ count_fds (Fixture *fixture)
 static guint64
 get_cpu_ms (Fixture *fixture)
 {
-  g_autofree char *stat = read_proc (fixture, "stat");
-  /* after the name, which may contain anything: state is the first of what follows */
-  g_auto (GStrv) fields = g_strsplit (strrchr (stat, ')') + 2, " ", -1);
+  g_autofree char *path =
+    g_strdup_printf ("/proc/%d/stat", daemon_process_get_pid (fixture->pair.source.daemon));
+  g_autofree char *stat = NULL;
+  g_auto (GStrv) fields = NULL;
+  g_autoptr (GError) error = NULL;
 
+  g_file_get_contents (path, &stat, NULL, &error);
+  g_assert_no_error (error);
+  /* after the name, which may contain anything: state is the first of what follows */
+  fields = g_strsplit (strrchr (stat, ')') + 2, " ", -1);
   return (g_ascii_strtoull (fields[11], NULL, 10) + g_ascii_strtoull (fields[12], NULL, 10)) *
          1000 / (guint64) sysconf (_SC_CLK_TCK);
 }
@@ -170,13 +152,14 @@ endure (Fixture *fixture, HostileCrowd *crowd, guint acts_before, guint acts_min
   while (hostile_crowd_count (crowd) < acts_min)
     pass_time (POLL_MS);
   g_test_message ("%u acts, peak %" G_GUINT64_FORMAT " KiB, %u descriptors",
-                  hostile_crowd_count (crowd), get_peak_kib (fixture), count_fds (fixture));
+                  hostile_crowd_count (crowd),
+                  daemon_process_get_peak_kib (fixture->pair.source.daemon), count_fds (fixture));
   hostile_crowd_stop (crowd);
 
   while (count_fds (fixture) > fixture->fds)
     pass_time (POLL_MS);
   if (!IS_SANITIZED)
-    g_assert_cmpuint (get_peak_kib (fixture), <, MEMORY_MAX_KIB);
+    g_assert_cmpuint (daemon_process_get_peak_kib (fixture->pair.source.daemon), <, MEMORY_MAX_KIB);
   busy_ms = get_cpu_ms (fixture);
   pass_time (1000);
   g_assert_cmpuint (get_cpu_ms (fixture) - busy_ms, <, 500);

@@ -7,8 +7,6 @@
  * daemon stays small.
  */
 
-#include <string.h>
-
 #include "clock-record.h"
 #include "daemon-pair.h"
 #include "host-clock.h"
@@ -105,6 +103,22 @@ refuse_with_noise (Victim *victim, GDBusMethodInvocation *invocation)
   g_autofree char *text = g_strconcat ("\x1b[2J\nmigration-fixed: all is well\n", noise, NULL);
 
   g_dbus_method_invocation_return_dbus_error (invocation, "org.evil.Error", text);
+}
+
+/* GDBus makes GIO's own codes of these: cancelled, and timed out. */
+static void
+refuse_as_cancelled (Victim *victim, GDBusMethodInvocation *invocation)
+{
+  g_dbus_method_invocation_return_dbus_error (
+    invocation, "org.gtk.GDBus.UnmappedGError.Quark._g_2dio_2derror_2dquark.Code19", "never mind");
+}
+
+static void
+refuse_as_timed_out (Victim *victim, GDBusMethodInvocation *invocation)
+{
+  victim->source->answers++;
+  g_dbus_method_invocation_return_dbus_error (
+    invocation, "org.gtk.GDBus.UnmappedGError.Quark._g_2dio_2derror_2dquark.Code24", "never mind");
 }
 
 static void
@@ -487,16 +501,6 @@ tear_down (Fixture *fixture, gconstpointer data)
   hostile_source_stop (&fixture->source);
 }
 
-static guint64
-get_peak_kib (const DaemonProcess *daemon)
-{
-  g_autofree char *path = g_strdup_printf ("/proc/%d/status", daemon_process_get_pid (daemon));
-  g_autofree char *status = NULL;
-
-  g_assert_true (g_file_get_contents (path, &status, NULL, NULL));
-  return g_ascii_strtoull (strstr (status, "VmHWM:") + strlen ("VmHWM:"), NULL, 10);
-}
-
 /* How many fix-ups the helper of @guest got; the last one is of @last_ns. */
 static guint
 count_fixups (PairGuest *guest, guint64 *last_ns)
@@ -554,9 +558,9 @@ test_lie (Fixture *fixture, gconstpointer data)
   if (!lie->is_fixable)
     WAIT_UNTIL (count_at_dest (fixture, "migration-stock", blame) == EVIL_GUESTS);
   g_test_message ("%u attempts, peak %" G_GUINT64_FORMAT " KiB", fixture->source.attempts,
-                  get_peak_kib (fixture->pair.dest.daemon));
+                  daemon_process_get_peak_kib (fixture->pair.dest.daemon));
   if (!IS_SANITIZED)
-    g_assert_cmpuint (get_peak_kib (fixture->pair.dest.daemon), <, MEMORY_MAX_KIB);
+    g_assert_cmpuint (daemon_process_get_peak_kib (fixture->pair.dest.daemon), <, MEMORY_MAX_KIB);
 }
 
 static gboolean
@@ -603,6 +607,29 @@ check_flood (Fixture *fixture)
   }
 }
 
+/* A helper reads nothing before its guest resumes: each message then fails for want of room. */
+static void
+check_unread_flood (Fixture *fixture)
+{
+  for (guint i = 0; i < EVIL_GUESTS; i++)
+    stand_in_qemu_stop_reading (fixture->evil[i].dest);
+  pass_seconds (6);
+  for (guint i = 0; i < EVIL_GUESTS; i++) {
+    g_autofree char *domain = g_strconcat ("DOMAIN=", fixture->uuids[i], NULL);
+
+    g_test_message ("%u entries", count_at_dest (fixture, NULL, domain));
+    g_assert_cmpuint (count_at_dest (fixture, "arrival-step-failed", domain), >, 0);
+    g_assert_cmpuint (count_at_dest (fixture, NULL, domain), <, 150);
+  }
+}
+
+/* Each attempt ends with its first question. */
+static void
+check_timed_out (Fixture *fixture)
+{
+  g_assert_cmpuint (fixture->source.answers, <=, fixture->source.attempts);
+}
+
 static void
 check_old_record (Fixture *fixture)
 {
@@ -624,11 +651,12 @@ check_machine_id (Fixture *fixture)
   g_assert_false (fixture->source.is_asked_back);
 }
 
-/* It is not told once an answer. */
+/* It is told, and not once an answer. */
 static void
 check_restless (Fixture *fixture)
 {
   WAIT_UNTIL (fixture->source.answers > EVIL_GUESTS * 20);
+  g_assert_cmpuint (count_at_dest (fixture, NULL, "drift apart"), >, 0);
   g_assert_cmpuint (count_at_dest (fixture, NULL, "drift apart"), <=, fixture->source.attempts);
 }
 
@@ -639,6 +667,7 @@ static const Lie lies[] = {
     .step = "clock-offset" },
   { "words", .claim = refuse_with_noise, .attempts = EVIL_GUESTS, .step = "peer",
     .check = check_words },
+  { "words/cancelled", .claim = refuse_as_cancelled, .attempts = 2 * EVIL_GUESTS, .step = "peer" },
   { "nonsense", .claim = answer_with_nonsense, .attempts = 2 * EVIL_GUESTS, .step = "peer" },
   { "record/impossible", .claim = send_impossible_record, .time = tell_time,
     .attempts = 10 * EVIL_GUESTS },
@@ -658,8 +687,12 @@ static const Lie lies[] = {
     .attempts = 2 * EVIL_GUESTS },
   { "time/backwards", .claim = complete_claim, .time = tell_time_backwards, .attempts = EVIL_GUESTS,
     .step = "record", .check = check_restless },
+  { "time/timed-out", .claim = complete_claim, .time = refuse_as_timed_out,
+    .attempts = 2 * EVIL_GUESTS, .check = check_timed_out },
   { "flood", .claim = flood, .time = tell_time, .attempts = EVIL_GUESTS, .is_fixable = TRUE,
     .check = check_flood },
+  { "flood/unread", .claim = flood, .time = tell_time, .attempts = EVIL_GUESTS, .is_fixable = TRUE,
+    .check = check_unread_flood },
   { "burst", .claim = burst, .time = tell_time, .attempts = 3 * EVIL_GUESTS },
   { "huge", .claim = send_huge, .time = tell_time, .attempts = 3 * EVIL_GUESTS },
   { "asks-back", .claim = ask_back, .time = tell_time, .attempts = EVIL_GUESTS, .step = "record",

@@ -169,6 +169,22 @@ test_source_restarts (Fixture *fixture, gconstpointer data)
   WAIT_UNTIL (count_at_source (fixture, "departure-claimed", NULL) == 1);
 }
 
+/* A daemon that was just started has no tickets before libvirt answers; the one that it accepted before will be
+ * right again. */
+static void
+test_source_restarts_slowly (Fixture *fixture, gconstpointer data)
+{
+  prepare (fixture);
+  WAIT_UNTIL (count_at_dest (fixture, "arrival-claimed", NULL) == 1);
+
+  g_clear_pointer (&fixture->source, daemon_process_stop);
+  stand_in_libvirt_leave_bus (fixture->source_host->libvirt);
+  fixture->source = bus_host_start_daemon (fixture->source_host);
+  WAIT_UNTIL (count_at_dest (fixture, "arrival-step-failed", "not its ticket") == 1);
+  stand_in_libvirt_join_bus (fixture->source_host->libvirt);
+  WAIT_UNTIL (count_at_dest (fixture, "arrival-claimed", NULL) == 2);
+}
+
 static void
 test_rolled_back (Fixture *fixture, gconstpointer data)
 {
@@ -232,6 +248,7 @@ main (int argc, char **argv)
   ADD ("wrong-ticket", test_wrong_ticket);
   ADD ("wrong-key", test_wrong_key);
   ADD ("source-restarts", test_source_restarts);
+  ADD ("source-restarts/slowly", test_source_restarts_slowly);
   ADD ("rolled-back", test_rolled_back);
   ADD ("too-late", test_too_late);
   ADD ("old-ticket", test_old_ticket);

@@ -278,6 +278,19 @@ test_standard_interfaces (PeerFixture *fixture, gconstpointer data)
   }
 }
 
+/* It is told at once, and not left to wait until it is thrown out. */
+static void
+test_other_version (PeerFixture *fixture, gconstpointer data)
+{
+  g_autoptr (GDBusConnection)
+    bus = stranger_speak_dbus (peer_listener_get_port (fixture->listener));
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GVariant) reply = stranger_call (bus, "org.clockferry2.Peer", "Claim", NULL, &error);
+
+  g_assert_null (reply);
+  g_assert_error (error, G_DBUS_ERROR, G_DBUS_ERROR_UNKNOWN_METHOD);
+}
+
 /* tests of what comes instead of one */
 
 static void
@@ -435,6 +448,7 @@ main (int argc, char **argv)
   peer_fixture_add_test ("check-without-ticket", test_check_without_ticket);
   peer_fixture_add_test ("not-before-claim", test_not_before_claim);
   peer_fixture_add_test ("standard-interfaces", test_standard_interfaces);
+  peer_fixture_add_test ("other-version", test_other_version);
   peer_fixture_add_test ("garbage", test_garbage);
   peer_fixture_add_test ("claim-deadline", test_claim_deadline);
   peer_fixture_add_test ("oversized-request", test_oversized_request);
