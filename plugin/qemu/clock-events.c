@@ -14,7 +14,6 @@
 #include "host-time.h"
 #include "kvm-vm.h"
 
-static struct helper_process process;
 static uint64_t qemu_started_ns; /* CLOCK_MONOTONIC */
 static atomic_bool watching;
 
@@ -33,11 +32,10 @@ static atomic_flag busy = ATOMIC_FLAG_INIT;
 static struct kvm_vm vm;
 
 void
-clock_events_start (const struct helper_process *our_process)
+clock_events_start (const struct helper_process *process)
 {
-  process = *our_process;
   qemu_started_ns = host_calls.clock_ns (CLOCK_MONOTONIC);
-  helper_channel_open (process.home, process.domain, process.refused_uid);
+  helper_channel_open (process->home, process->domain, process->refused_uid);
   atomic_store (&watching, true);
 }
 
@@ -59,8 +57,6 @@ on_vm_created (void)
   /* children of QEMU need no helper; not earlier, as a shell must still hand it down to QEMU */
   /* NOLINTNEXTLINE(concurrency-mt-unsafe): a reader may miss a variable meanwhile, and no more */
   unsetenv ("LD_PRELOAD");
-  /* bound already, unless its directory was not there yet */
-  helper_channel_open (process.home, process.domain, process.refused_uid);
   helper_channel_listen ();
   errno = errno_before;
 }

@@ -33,8 +33,8 @@ uint64_t clock_host_ns (const struct kvm_clock_data *clock);
 /*
  * Fill @record, with room for all vCPUs of @vm, which kvm_vm_find_reading() has found, from @clock,
  * which KVM_GET_CLOCK has given at CLOCK_REALTIME @host_ns, which was ahead of CLOCK_BOOTTIME by
- * @real_minus_boot_ns. All vCPUs are stopped. HELPER_REASON_NONE, or why there is nothing to hand over; with HELPER_REASON_IOCTL_FAILED,
- * errno says more.
+ * @real_minus_boot_ns. All vCPUs are stopped. HELPER_REASON_NONE, or why there is nothing to hand
+ * over; with HELPER_REASON_IOCTL_FAILED, errno says more.
  */
 enum helper_reason clock_source_fill (const struct kvm_vm *vm, const struct kvm_clock_data *clock,
                                       uint64_t host_ns, int64_t real_minus_boot_ns,

@@ -49,6 +49,7 @@ static struct {
   int bound_fd;  /* -1 without */
   int listen_fd; /* the same once it listens, -1 before */
   int fd;        /* the connection, -1 without */
+  struct sockaddr_un address;
   uint32_t refused_uid;
   uint8_t domain[16];
 
@@ -245,45 +246,57 @@ connection_accept (struct service *service)
   }
 }
 
-void
-helper_channel_open (const char *directory, const uint8_t domain[16], uint32_t refused_uid)
+/* Fails where there is a file of that name. */
+static void
+socket_bind (void)
 {
-  struct sockaddr_un address = { .sun_family = AF_UNIX };
-  size_t directory_length = strlen (directory);
-  int fd;
+  const char *path = channel.address.sun_path;
+  int fd = socket (AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
-  if (channel.bound_fd >= 0 ||
-      directory_length + 1 + sizeof HELPER_SOCKET_NAME > sizeof address.sun_path)
-    return;
-  memcpy (address.sun_path, directory, directory_length);
-  address.sun_path[directory_length] = '/';
-  memcpy (address.sun_path + directory_length + 1, HELPER_SOCKET_NAME, sizeof HELPER_SOCKET_NAME);
-
-  fd = socket (AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0)
     return;
-  unlink (address.sun_path);
   /*
    * bind() makes the file with the mode of the socket less the umask (unix_bind() in
    * net/unix/af_unix.c), so it is never wider open than this; chmod() then gives back to the group
    * what the umask took.
    */
   if (fchmod (fd, SOCKET_MODE) < 0 ||
-      bind (fd, (const struct sockaddr *) &address, sizeof address) < 0 ||
-      chmod (address.sun_path, SOCKET_MODE) < 0) {
+      bind (fd, (const struct sockaddr *) &channel.address, sizeof channel.address) < 0 ||
+      chmod (path, SOCKET_MODE) < 0) {
     close (fd);
     return;
   }
   channel.bound_fd = fd;
+}
+
+void
+helper_channel_open (const char *directory, const uint8_t domain[16], uint32_t refused_uid)
+{
+  char *path = channel.address.sun_path;
+  size_t directory_length = strlen (directory);
+
+  if (channel.bound_fd >= 0 ||
+      directory_length + 1 + sizeof HELPER_SOCKET_NAME > sizeof channel.address.sun_path)
+    return;
+  channel.address.sun_family = AF_UNIX;
+  memcpy (path, directory, directory_length);
+  path[directory_length] = '/';
+  memcpy (path + directory_length + 1, HELPER_SOCKET_NAME, sizeof HELPER_SOCKET_NAME);
   channel.refused_uid = refused_uid;
   memcpy (channel.domain, domain, sizeof channel.domain);
+  socket_bind ();
 }
 
 void
 helper_channel_listen (void)
 {
+  if (channel.bound_fd < 0 && channel.address.sun_family == AF_UNIX) {
+    unlink (channel.address.sun_path);
+    socket_bind ();
+  }
+  /* one more than that can wait (unix_recvq_full()), and all are to be accepted at once */
   if (channel.bound_fd >= 0 && channel.listen_fd < 0 &&
-      listen (channel.bound_fd, ACCEPTS_PER_SERVICE) == 0)
+      listen (channel.bound_fd, ACCEPTS_PER_SERVICE - 1) == 0)
     channel.listen_fd = channel.bound_fd;
 }
 

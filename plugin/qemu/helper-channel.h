@@ -18,14 +18,18 @@
 #include "helper-protocol.h"
 
 /*
- * Bind @directory/HELPER_SOCKET_NAME for the daemon of @domain, in place of a stale one. Peers of
- * user @refused_uid are turned away, 0 turns away none. Does nothing if already bound. Nobody can
- * connect yet: a socket that stays like this tells the daemon that the helper was loaded, and that
- * QEMU makes its ioctls another way.
+ * Bind @directory/HELPER_SOCKET_NAME for the daemon of @domain. Peers of user @refused_uid are turned
+ * away, 0 turns away none. Does nothing if already bound. Nobody can connect yet: a socket that stays
+ * like this tells the daemon that the helper was loaded, and that QEMU makes its ioctls another way.
+ * One that is there already may be that of the running QEMU, and this process a program that was given
+ * QEMU's environment and arguments: it stays, and if nobody listens there, tells the daemon the same.
  */
 void helper_channel_open (const char *directory, const uint8_t domain[16], uint32_t refused_uid);
 
-/* The process is a QEMU with a VM: let the daemon connect. Does nothing if bound to nothing. */
+/*
+ * The process is a QEMU with a VM: let the daemon connect. If helper_channel_open() could not bind,
+ * it is done now, in place of whatever is there.
+ */
 void helper_channel_listen (void);
 
 /* Let go of socket and connection, and forget everything: for tests. */

@@ -14,8 +14,11 @@
 /* KVM_MAX_VCPU_IDS of x86 is four times KVM_MAX_VCPUS: APIC ids have gaps. */
 #define VCPU_IDS_MAX (4 * CLOCK_RECORD_VCPUS_MAX)
 
-/* fds that are looked at: QEMU makes its vCPUs early, and takes the lowest numbers that are free */
-#define FDS_MAX 32768
+/*
+ * fds that are looked at, each for some us within the guest's pause: QEMU makes its vCPUs early, and
+ * takes the lowest numbers that are free. FDSize may be larger, if libvirtd's was when it forked.
+ */
+#define FDS_MAX 8192
 
 #define VCPU_LINK "anon_inode:kvm-vcpu:"
 

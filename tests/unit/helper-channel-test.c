@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "helper-channel.h"
@@ -113,6 +114,31 @@ test_stale_socket (struct fixture *fixture, gconstpointer unused)
   helper_channel_close ();
   helper_channel_open (directory, helper_peer_domain, 0);
   helper_channel_listen ();
+  close (fixture->daemon);
+  fixture->daemon = helper_peer_connect ();
+  helper_peer_send (fixture->daemon, fixture->fixup, fixture->fixup->header.length);
+  helper_channel_service ();
+  g_assert_nonnull (helper_channel_fixup ());
+}
+
+/* A program that was given QEMU's environment and arguments, and makes no VM. */
+static void
+test_second_process (struct fixture *fixture, gconstpointer unused)
+{
+  pid_t child = fork ();
+  int status = 0;
+
+  g_assert_cmpint (child, >=, 0);
+  if (child == 0) {
+    g_autofree char *directory = g_strdup (helper_peer_directory ());
+
+    helper_channel_close ();
+    helper_channel_open (directory, helper_peer_domain, 0);
+    _exit (0);
+  }
+  g_assert_cmpint (waitpid (child, &status, 0), ==, child);
+  g_assert_cmpint (status, ==, 0);
+
   close (fixture->daemon);
   fixture->daemon = helper_peer_connect ();
   helper_peer_send (fixture->daemon, fixture->fixup, fixture->fixup->header.length);
@@ -492,6 +518,7 @@ main (int argc, char **argv)
 
   add ("/helper-channel/socket", test_socket);
   add ("/helper-channel/socket/stale", test_stale_socket);
+  add ("/helper-channel/socket/second-process", test_second_process);
   g_test_add_func ("/helper-channel/socket/none", test_no_socket);
   add ("/helper-channel/messages", test_messages);
   add ("/helper-channel/messages/replaced", test_replaced);

@@ -72,9 +72,15 @@ resume_in_time (struct hand_over *fixture)
 static void
 expect_served (void)
 {
-  int daemon = helper_peer_connect ();
+  int daemon = helper_peer_try_connect ();
   g_autofree struct helper_record *message = NULL;
 
+  /* a flood may leave every place taken by who is gone, until QEMU next touches the clock */
+  if (daemon < 0) {
+    g_assert_cmpint (errno, ==, EAGAIN);
+    helper_channel_service ();
+    daemon = helper_peer_connect ();
+  }
   /* whoever waits before it is looked at first, and what they leave unsaid takes no time */
   for (guint i = 0; i < CONNECTIONS; i++)
     helper_channel_service ();
