@@ -11,6 +11,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import build_tree  # noqa: E402
 import deployment  # noqa: E402
 import failure_report  # noqa: E402
+import fault_walk  # noqa: E402
 import guest_domain  # noqa: E402
 import host_channel  # noqa: E402
 import host_pair  # noqa: E402
@@ -25,6 +26,10 @@ def pytest_addoption(parser):
     parser.addoption("--deploy", metavar="FOLDER", default=build_tree.PACKAGES_DIR, type=pathlib.Path,
                      help="what to put into the hosts: a folder of packages, by default the one that scripts/package fills, "
                           "or a staging tree made by `DESTDIR=… meson install`")
+
+
+def pytest_report_header():
+    return f"fault walk: CLOCKFERRY_SEED={fault_walk.SEED}"
 
 
 def pytest_configure(config):
@@ -44,6 +49,7 @@ def pytest_sessionstart(session):
     # what is to be measured anew as a whole
     if session.config.getoption("--full") and not session.config.getoption("keyword"):
         kinds_table.forget()
+        fault_walk.forget()
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ of services that are killed are the exception: what follows meets them on their 
 """
 
 import contextlib
+import json
 
 import emulated_host
 import host_time
@@ -18,9 +19,9 @@ JOURNAL_UNITS = ("systemd-journald.socket", "systemd-journald-dev-log.socket", "
 STATE_DIR = "/var/lib/clockferry"
 PEER_PORT = 16520
 HOUR_NS = 3_600_000_000_000
+NETWORK_DEVICE = "eth0"
 
 _SERVICE_DEADLINE_S = 60
-_NETWORK_DEVICE = "eth0"
 
 # Both ways of a TCP connection to the peer port, into the last band of a queue that has one more than anything else is put into.
 _NETWORK_SCRIPT = """\
@@ -160,9 +161,10 @@ def without_journal(host):
 
 @contextlib.contextmanager
 def without_file_descriptors(host):
-    """Of the daemon: as many as it has open, and no more."""
+    """The daemon gets none beyond those it has: the lowest free number is over the limit."""
     pid = get_pid(host, DAEMON)
-    host.run(["sh", "-c", 'last=$(ls /proc/"$0"/fd | sort -n | tail -n 1); prlimit --pid "$0" --nofile=$((last + 1)):', str(pid)])
+    host.run(["sh", "-c", 'free=0; while [ -e /proc/"$0"/fd/$free ]; do free=$((free + 1)); done; prlimit --pid "$0" --nofile=$free:',
+              str(pid)])
     try:
         yield
     finally:
@@ -192,7 +194,7 @@ mount -t tmpfs -o size=64k,mode=700 tmpfs "$0"
 cp -a /run/clockferry-test-state/. "$0"/
 chown --reference=/run/clockferry-test-state "$0"
 cat /dev/zero > "$0"/filler 2>/dev/null || true
-! echo more 2>/dev/null > "$0"/more-filler
+if echo more 2>/dev/null > "$0"/more-filler; then exit 1; fi
 systemctl restart clockferryd.service
 """, STATE_DIR])
     try:
@@ -207,12 +209,12 @@ systemctl restart clockferryd.service
 def network(hosts, netem):
     """What these hosts send on the peer channel meets this (see tc-netem(8)); libvirt's own traffic goes on."""
     for host in hosts:
-        host.run(["sh", "-c", _NETWORK_SCRIPT, _NETWORK_DEVICE, str(PEER_PORT), netem])
+        host.run(["sh", "-c", _NETWORK_SCRIPT, NETWORK_DEVICE, str(PEER_PORT), netem])
     try:
         yield
     finally:
         for host in hosts:
-            host.run(["tc", "qdisc", "del", "dev", _NETWORK_DEVICE, "root"])
+            host.run(["tc", "qdisc", "del", "dev", NETWORK_DEVICE, "root"])
 
 
 @contextlib.contextmanager
@@ -224,8 +226,15 @@ def clock_stepped(host, step_ns):
         host_time.step_clock(host, -step_ns)
 
 
-def wait_until_recovered(host, is_ready):
-    """The daemon runs, and is_ready() holds, within the time that nobody needs to look after it."""
+def get_plans(host):
+    """Of each domain on the host what would become of its clocks if it went now; None while the daemon does not answer."""
+    result = host.run(["clockferryctl", "--json", "list"], check=False)
+    return {each["domain"]: each["next_migration"] for each in json.loads(result.stdout)["domains"]} if result.rc == 0 else None
+
+
+def wait_until_recovered(host, *domains):
+    """The daemon runs, and would hand over the clocks of these domains and knows no others, without anybody's help."""
     wait_until_active(host, DAEMON)
-    emulated_host.wait_until(is_ready, _SERVICE_DEADLINE_S, f"{host.name}: clockferryd to have recovered",
+    emulated_host.wait_until(lambda: get_plans(host) == dict.fromkeys(domains, "fixed"), _SERVICE_DEADLINE_S,
+                             f"{host.name}: clockferryd to have recovered",
                              lambda: host.run("systemctl status clockferryd libvirtd | cat", check=False).stdout)

@@ -33,6 +33,11 @@ def hold(host, moment):
         host.run(["rm", "-f", f"{_GATE_DIR}/hold-{moment}"])
 
 
+def forget_cont(host):
+    """What get_cont_s() tells is of a `cont` after this."""
+    host.run(["rm", "-f", f"{_GATE_DIR}/cont"])
+
+
 def get_cont_s(host):
     """How long the last `cont` on this host took over the guest's clocks, in seconds."""
     return int(host.get_file(f"{_GATE_DIR}/cont").splitlines()[-1]) / 1e9

@@ -78,7 +78,7 @@ def test_five_megabytes_of_domain(deployed_hosts):
 
 @pytest.mark.parametrize("fields", [
     pytest.param({"metadata_xml": f"<m:m xmlns:m='urn:m'>{'x' * TEXT_MAX_BYTES}</m:m>"}, id="megabytes-of-metadata"),
-    pytest.param({"name": "гость-客-ضيف-🦉 'n\" &amp; $(reboot) %s"}, id="name-in-any-script"),
+    pytest.param({"name": "гость 客 ضيف 🦉 $(reboot); %s"}, id="name-in-any-script"),
 ])
 def test_odd_domain_is_fixed(deployed_hosts, start_ready_guest, migrate_and_judge, fields):
     guest = start_ready_guest(**fields)

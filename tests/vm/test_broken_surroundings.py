@@ -17,7 +17,6 @@ from daemon_journal import DaemonJournal
 pytestmark = pytest.mark.full
 
 KEY = f"{faults.STATE_DIR}/key.pem"
-NETWORK_DEVICE = "eth0"
 
 
 def expect_stock(migrate_and_judge, guest, to_host, step, text):
@@ -56,20 +55,21 @@ def broken_key(host, command):
 
 @pytest.mark.parametrize("command, complaint", [
     pytest.param('chown root:root "$0" && chmod 600 "$0"', "Permission denied", id="unreadable"),
-    pytest.param('truncate --size=100 "$0"', "key.pem", id="truncated"),
-    pytest.param(': > "$0"', "key.pem", id="empty"),
+    pytest.param('truncate --size=100 "$0"', "is damaged", id="truncated"),
+    pytest.param(': > "$0"', "is damaged", id="empty"),
 ])
 @pytest.mark.parametrize("place", ["source", "dest"])
 def test_key(deployed_hosts, start_ready_guest, migrate_and_judge, place, command, complaint):
     source, dest = deployed_hosts
     host = deployed_hosts.get_host(place)
     guest = start_ready_guest()
+    since = host.run(["date", "+%s"]).stdout.strip()
     with broken_key(host, command):
         if host is source:
             expect_stock(migrate_and_judge, guest, dest, "peer", "refused")
         else:
             clock_checks.check_stock(migrate_and_judge(guest, dest))
-        said = host.run("journalctl --boot --unit clockferryd --priority warning --output cat --lines 5").stdout
+        said = host.run(["journalctl", "--unit", "clockferryd", "--output", "cat", "--since", f"@{since}"]).stdout
         assert "key.pem" in said and complaint in said, said
     ready = DaemonJournal(dest)
     dest.run(["systemctl", "restart", faults.DAEMON])
@@ -87,7 +87,7 @@ def test_second_daemon_gives_way(deployed_hosts, start_ready_guest, migrate_and_
     for host in deployed_hosts:
         second = host.run(["runuser", "-u", "clockferry", "--", "/usr/sbin/clockferryd"], check=False, timeout=30)
         assert second.rc == 1, second
-        assert "16520" in second.stderr and "in use" in second.stderr, second
+        assert str(faults.PEER_PORT) in second.stderr and "in use" in second.stderr, second
     expect_fixed(migrate_and_judge, guest, dest)
     assert [faults.get_pid(host, faults.DAEMON) for host in deployed_hosts] == first_pids
     assert source.run(["clockferryctl", "status"], check=False).rc == 0
@@ -113,17 +113,15 @@ def test_destination_without_clockferry(deployed_hosts, deployed_folder, start_r
 
 # ---- the whole network between the hosts, migration and all
 
-@pytest.mark.parametrize("netem", ["delay 100ms", "loss 5%"], ids=["200-ms-late", "loses-5-percent"])
-def test_migration_over_a_bad_network(deployed_hosts, start_ready_guest, migrate_and_judge, netem):
+def test_migration_over_a_late_network(deployed_hosts, start_ready_guest, migrate_and_judge):
     guest = start_ready_guest()
     with contextlib.ExitStack() as stack:
         for host in deployed_hosts:
-            host.run(f"modprobe sch_netem && tc qdisc replace dev {NETWORK_DEVICE} root netem {netem}")
-            stack.callback(host.run, ["tc", "qdisc", "del", "dev", NETWORK_DEVICE, "root"])
+            host.run(f"modprobe sch_netem && tc qdisc replace dev {faults.NETWORK_DEVICE} root netem delay 100ms")
+            stack.callback(host.run, ["tc", "qdisc", "del", "dev", faults.NETWORK_DEVICE, "root"])
         report = expect_fixed(migrate_and_judge, guest, deployed_hosts.dest)
-    # a late network is in the bound that is claimed
-    if netem.startswith("delay"):
-        assert int(report["CLOCKFERRY_THETA_BOUND_NS"]) >= 90_000_000
+    # both ways are as late, and yet that is not known: it is in the bound that is claimed
+    assert int(report["CLOCKFERRY_THETA_BOUND_NS"]) >= 90_000_000
 
 
 # ---- libvirt's daemon goes in the middle of it, and the migration with it
@@ -133,13 +131,13 @@ def test_libvirtd_restarted_under_a_migration(deployed_hosts, start_ready_guest,
     """As without clockferry, virsh fails and the guest stays; nothing has happened to its clocks, and the next migration is fixed."""
     source, dest = deployed_hosts
     guest = start_ready_guest(vcpus=2)
-    journal, back = DaemonJournal(dest), DaemonJournal(source)
+    journal = DaemonJournal(dest)
     watch = migration.Watch(guest, source)
     with journey.Background(guest, dest, "--live", "--bandwidth", "1") as moving:
         journal.wait_for_event("arrival-claimed", guest.spec.uuid, deadline_s=90)
         deployed_hosts.get_host(place).run(["systemctl", "restart", faults.LIBVIRTD], timeout=120)
         moving.expect_failure("error:")
-    back.wait_for_event("domain-ready", guest.spec.uuid, deadline_s=60)
+    faults.wait_until_recovered(source, guest.spec.uuid)
     clock_checks.check_untouched(watch.judge(0))
     dest.wait_until(lambda: not dest.virsh("list", "--name", "--all").stdout.strip(), 60, "the guest that did not come to be gone")
     expect_fixed(migrate_and_judge, guest, dest)

@@ -4,8 +4,6 @@
 The seed decides on the order; CLOCKFERRY_SEED repeats one. What came of each combination is in build/vm/fault-walk.md.
 """
 
-import os
-import random
 import traceback
 
 import pytest
@@ -23,15 +21,14 @@ SUCCESSORS_DIR = build_tree.BUILD_DIR / "successor-packages"
 def pytest_generate_tests(metafunc):
     if "combination" not in metafunc.fixturenames:
         return
-    seed = int(os.environ.get("CLOCKFERRY_SEED", random.SystemRandom().randrange(1 << 32)))
-    print(f"fault walk: CLOCKFERRY_SEED={seed}")
-    metafunc.parametrize("combination", fault_walk.list_combinations(seed), ids=lambda combination: combination.name)
+    metafunc.parametrize("combination", fault_walk.list_combinations(), ids=lambda combination: combination.name)
 
 
 @pytest.fixture(scope="module")
 def walk(deployed_hosts, deployed_folder):
+    if not package_files.find_packages(deployed_folder):
+        pytest.skip(f"{deployed_folder} holds no packages to upgrade from")
     package_files.make_successors(deployed_folder, SUCCESSORS_DIR)
-    fault_walk.forget()
     made = fault_walk.Walk(deployed_hosts, SUCCESSORS_DIR)
     yield made
     made.leave()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A peer, or a helper in a QEMU that has been running for long, of another version of the protocol: stock, and the reason says so."""
+"""A peer, or a helper in a QEMU that has been running for long, of another version of the protocol: stock, and it is said why."""
 
 import pytest
 
