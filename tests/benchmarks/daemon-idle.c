@@ -24,7 +24,6 @@ typedef struct {
   LoadHost *host;
   guint domains;
   GArray *wakeups;
-  GArray *cpu_ms;
 } Side;
 
 static void
@@ -32,7 +31,6 @@ side_start (Side *side, HelperFleet *fleet, guint index)
 {
   side->host = load_host_new ();
   side->wakeups = samples_new ();
-  side->cpu_ms = samples_new ();
   for (guint i = 0; i < side->domains; i++)
     load_host_add_domain (side->host, fleet, index + i, i);
   load_host_start_daemon (side->host);
@@ -44,7 +42,6 @@ side_end (Side *side)
 {
   load_host_free (side->host);
   g_array_unref (side->wakeups);
-  g_array_unref (side->cpu_ms);
 }
 
 /* Nothing runs here meanwhile either. */
@@ -60,7 +57,6 @@ watch_window (Side *sides, guint count)
   for (guint i = 0; i < count; i++) {
     measured_daemon_read_use (sides[i].host->daemon, &after[i]);
     samples_add (sides[i].wakeups, (double) (after[i].wakeups - before[i].wakeups));
-    samples_add (sides[i].cpu_ms, after[i].cpu_ms - before[i].cpu_ms);
   }
 }
 
