@@ -272,16 +272,11 @@ socket_bind (void)
 void
 helper_channel_open (const char *directory, const uint8_t domain[16], uint32_t refused_uid)
 {
-  char *path = channel.address.sun_path;
-  size_t directory_length = strlen (directory);
-
   if (channel.bound_fd >= 0 ||
-      directory_length + 1 + sizeof HELPER_SOCKET_NAME > sizeof channel.address.sun_path)
+      strlen (directory) + 1 + sizeof HELPER_SOCKET_NAME > sizeof channel.address.sun_path)
     return;
   channel.address.sun_family = AF_UNIX;
-  memcpy (path, directory, directory_length);
-  path[directory_length] = '/';
-  memcpy (path + directory_length + 1, HELPER_SOCKET_NAME, sizeof HELPER_SOCKET_NAME);
+  stpcpy (stpcpy (channel.address.sun_path, directory), "/" HELPER_SOCKET_NAME);
   channel.refused_uid = refused_uid;
   memcpy (channel.domain, domain, sizeof channel.domain);
   socket_bind ();
