@@ -308,17 +308,6 @@ take_back (HelperLink *link)
   return is_unread (link);
 }
 
-/*
- * Without a word of the helper: whether the guest's clocks may have been moved all the same. A fix-up
- * that lies unread tells of the time since this daemon connected, and another may have sent one before.
- */
-static gboolean
-is_unknown (const Arrival *arrival, HelperLink *link, gboolean is_paused)
-{
-  return arrival->report == NULL && arrival->may_move &&
-         (arrival->is_found || is_paused || !take_back (link));
-}
-
 static const char *
 describe_unknown (const Arrival *arrival, HelperLink *link, gboolean is_paused)
 {
@@ -565,11 +554,15 @@ void
 arrival_conclude (Arrival *arrival, HelperLink *link, gboolean is_paused)
 {
   guint32 verdict = arrival->report != NULL ? arrival->report->verdict : HELPER_VERDICT_STOCK;
-  gboolean is_known = !is_unknown (arrival, link, is_paused);
+  gboolean is_known = arrival->report != NULL || !arrival->may_move;
   EventEntry *entry;
 
   if (arrival->is_emulated)
     return;
+  /* What lies unread tells of the time since this daemon connected, and another may have sent a fix-up
+   * before; of a guest that stands still it tells nothing, as it will be read. */
+  if (!is_known && !arrival->is_found && !is_paused)
+    is_known = take_back (link);
   if (is_paused && is_known && arrival->report == NULL) {
     log_paused (arrival);
     return;
