@@ -71,6 +71,10 @@ static const ReasonWords helper_reasons[HELPER_REASON_COUNT] = {
     N_ ("Its QEMU made vCPUs by other means than the C library's ioctl(), so clockferry could not see "
         "them and left all clocks alone."),
     N_ ("Run this guest in a QEMU that makes its ioctls through the C library, as Debian's does.") },
+  [HELPER_REASON_TSC_MISMATCH] = {
+    N_ ("The source's record of the TSC does not go with the TSC that QEMU brought."),
+    N_ ("Harmless if the guest had been stopped for longer than MaxAdvanceSec= before it was migrated; "
+        "otherwise the source's clockferryd is not to be trusted.") },
 };
 
 static const struct {

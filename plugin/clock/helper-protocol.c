@@ -40,6 +40,7 @@ static const char *const reason_names[] = {
   [HELPER_REASON_OBSERVE_ONLY] = "observe-only",
   [HELPER_REASON_TSC_OPAQUE] = "tsc-opaque",
   [HELPER_REASON_UNSEEN_VCPUS] = "unseen-vcpus",
+  [HELPER_REASON_TSC_MISMATCH] = "tsc-mismatch",
 };
 _Static_assert(sizeof reason_names / sizeof reason_names[0] == HELPER_REASON_COUNT, "a name each");
 

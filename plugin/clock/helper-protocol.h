@@ -122,6 +122,7 @@ enum helper_reason {
   HELPER_REASON_OBSERVE_ONLY,
   HELPER_REASON_TSC_OPAQUE,   /* the TSC of either host could not be told: not scale + offset */
   HELPER_REASON_UNSEEN_VCPUS, /* QEMU made some or all by syscall(2), past the helper */
+  HELPER_REASON_TSC_MISMATCH, /* the record's TSC is not the one that QEMU has loaded */
   HELPER_REASON_COUNT,
 };
 

@@ -211,9 +211,9 @@ offset_src (const struct fixup_plan *plan, uint32_t index, struct helper_report 
   return vcpu->ofs_ticks;
 }
 
-/* What takes ofs_src to ofs_dest, for the pair of readings in @report. */
+/* What takes ofs_src to ofs_dest, where the host's TSC is @tsc_ticks when kvmclock is @guest_ns. */
 static uint64_t
-offset_delta (const struct fixup_plan *plan, const struct helper_report *report)
+offset_delta (const struct fixup_plan *plan, uint64_t tsc_ticks, uint64_t guest_ns)
 {
   const struct clock_record *record = &plan->fixup->record;
   struct clock_pair src = {
@@ -222,18 +222,46 @@ offset_delta (const struct fixup_plan *plan, const struct helper_report *report)
     .scale = { .ratio = record->tsc_ratio, .frac_bits = record->tsc_frac_bits },
   };
   struct clock_pair dest = {
-    .tsc_ticks = report->tsc_dest_ticks,
-    .guest_ns = report->guest_dest_ns,
+    .tsc_ticks = tsc_ticks,
+    .guest_ns = guest_ns,
     .scale = plan->tsc.scale,
   };
 
   return clock_offset_delta (&src, &dest, record->freq_khz);
 }
 
+/*
+ * QEMU has brought the TSC too, as it was at the pause, and it has run since QEMU loaded it: where the
+ * record puts it now, it is ahead of that by the time from pause to load. Nothing else in the record
+ * tells a TSC that is none of this guest's. Needs offsets_note().
+ */
+static enum helper_reason
+tsc_judge (const struct fixup_plan *plan, const struct helper_report *report)
+{
+  const struct clock_record *record = &plan->fixup->record;
+  uint64_t now_ns = record->guest_src_ns + (uint64_t) plan->elapsed_ns;
+  uint64_t delta_ticks = offset_delta (plan, plan->tsc_ticks, now_ns);
+  int64_t back_max_ticks = clock_ns_to_ticks (FIXUP_TSC_SLACK_NS, record->freq_khz);
+  int64_t ahead_max_ticks = clock_ns_to_ticks (
+    (int64_t) plan->fixup->max_advance_ns + FIXUP_TSC_SLACK_NS, record->freq_khz);
+  struct helper_report unused = { 0 }; /* nothing is joined yet */
+
+  for (uint32_t i = 0; i < plan->vm->vcpu_count; i++) {
+    bool is_loaded = clock_record_find_vcpu (record, plan->vm->vcpus[i].id) != NULL;
+    /* one that the source did not have goes with the first, whose TSC was loaded */
+    uint64_t loaded_ticks = report->vcpus[is_loaded ? i : 0].ofs_before_ticks;
+    int64_t ahead_ticks = (int64_t) (offset_src (plan, i, &unused) + delta_ticks - loaded_ticks);
+
+    if (ahead_ticks < -back_max_ticks || ahead_ticks > ahead_max_ticks)
+      return HELPER_REASON_TSC_MISMATCH;
+  }
+  return HELPER_REASON_NONE;
+}
+
 static enum helper_reason
 tsc_advance (const struct fixup_plan *plan, struct helper_report *report)
 {
-  uint64_t delta_ticks = offset_delta (plan, report);
+  uint64_t delta_ticks = offset_delta (plan, report->tsc_dest_ticks, report->guest_dest_ns);
 
   for (uint32_t i = 0; i < plan->vm->vcpu_count; i++) {
     enum helper_reason reason = offset_write (plan->vm->vcpus[i].fd,
@@ -317,6 +345,8 @@ clock_fixup_apply (const struct fixup_plan *plan, struct helper_report *report)
   enum helper_reason reason = offsets_note (plan->vm, report);
   struct fixup_plan kvmclock_plan = *plan;
 
+  if (reason == HELPER_REASON_NONE && plan->with_tsc)
+    reason = tsc_judge (plan, report);
   if (reason != HELPER_REASON_NONE)
     return give_up (reason, report);
   if (plan->with_tsc) {
@@ -347,6 +377,8 @@ clock_fixup_observe (const struct fixup_plan *plan, struct helper_report *report
   enum helper_reason reason = offsets_note (plan->vm, report);
   uint64_t delta_ticks;
 
+  if (reason == HELPER_REASON_NONE && plan->with_tsc)
+    reason = tsc_judge (plan, report);
   if (reason == HELPER_REASON_NONE && clock_get (plan->vm, &clock) < 0)
     reason = failed (report);
   if (reason != HELPER_REASON_NONE) {
@@ -364,7 +396,7 @@ clock_fixup_observe (const struct fixup_plan *plan, struct helper_report *report
     return;
   }
   report->reason = HELPER_REASON_OBSERVE_ONLY;
-  delta_ticks = offset_delta (plan, report);
+  delta_ticks = offset_delta (plan, report->tsc_dest_ticks, report->guest_dest_ns);
   for (uint32_t i = 0; i < plan->vm->vcpu_count; i++)
     report->vcpus[i].ofs_dest_ticks = offset_src (plan, i, report) + delta_ticks;
 }

@@ -28,6 +28,11 @@
 #define FIXUP_ATTEMPTS_PICKY 4
 /* A result further off than this is not what was asked for: something set the host's clock. */
 #define FIXUP_RESIDUAL_MAX_NS 10000000
+/*
+ * The TSC that QEMU has loaded may be ahead of the record's by this, or, when the longest blackout that
+ * may be credited is added, behind. KVM joins writes of the TSC within a second, and so do we.
+ */
+#define FIXUP_TSC_SLACK_NS 2000000000
 /* The TSC may be this far from where kvmclock puts it, when read again at the end. */
 #define FIXUP_COHERENCE_MAX_NS 10000
 

@@ -12,7 +12,7 @@
  * positive.
  */
 static enum helper_reason
-judge_elapsed (const struct fixup_plan *plan, uint64_t qemu_started_ns)
+judge_elapsed (struct fixup_plan *plan, uint64_t qemu_started_ns)
 {
   const struct helper_fixup *fixup = plan->fixup;
   uint64_t now_ns = host_calls.clock_ns (CLOCK_MONOTONIC);
@@ -27,6 +27,8 @@ judge_elapsed (const struct fixup_plan *plan, uint64_t qemu_started_ns)
   /* this QEMU was started to receive the guest, before the source paused it */
   if (elapsed_ns > age_ns + fixup->theta_bound_ns)
     return HELPER_REASON_LONGER_THAN_KNOWN;
+  plan->elapsed_ns = (int64_t) elapsed_ns; /* HELPER_ADVANCE_MAX_NS at most */
+  plan->tsc_ticks = host_calls.tsc_ticks ();
   return HELPER_REASON_NONE;
 }
 

@@ -17,6 +17,8 @@ struct fixup_plan {
   const struct kvm_vm *vm;
   int64_t real_minus_boot_ns; /* of this host at the decision */
   int64_t theta_ns;           /* of the fix-up, and what the clock was set by until then */
+  int64_t elapsed_ns;         /* of the blackout at the decision, ... */
+  uint64_t tsc_ticks;         /* ... and the host's TSC at that time */
   struct guest_tsc tsc;       /* on this host */
   bool with_tsc;              /* false: a host has no master clock, move kvmclock alone */
 };

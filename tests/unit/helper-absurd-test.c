@@ -264,7 +264,68 @@ test_old_record (struct hand_over *fixture, gconstpointer unused)
   hand_over_expect_untouched (fixture, HELPER_REASON_CLOCK_MISMATCH);
 }
 
-/* The control: what is odd and no more. */
+/* The model's QEMU has loaded a TSC that is 11.5 s behind the record's. */
+static void
+test_tsc_ahead (struct hand_over *fixture, gconstpointer unused)
+{
+  hand_over_blackout (fixture, NS_PER_S);
+  fixture->fixup->record.tsc_src_ticks += 291 * 2600000000ull;
+  hand_over_expect_untouched (fixture, HELPER_REASON_TSC_MISMATCH);
+}
+
+static void
+test_tsc_behind (struct hand_over *fixture, gconstpointer unused)
+{
+  hand_over_blackout (fixture, NS_PER_S);
+  fixture->fixup->record.tsc_src_ticks -= 14 * 2600000000ull;
+  hand_over_expect_untouched (fixture, HELPER_REASON_TSC_MISMATCH);
+}
+
+static void
+test_tsc_half_way_round (struct hand_over *fixture, gconstpointer unused)
+{
+  hand_over_blackout (fixture, NS_PER_S);
+  fixture->fixup->record.tsc_src_ticks += 1ull << 63;
+  hand_over_expect_untouched (fixture, HELPER_REASON_TSC_MISMATCH);
+}
+
+static void
+test_tsc_of_one_vcpu (struct hand_over *fixture, gconstpointer unused)
+{
+  hand_over_blackout (fixture, NS_PER_S);
+  fixture->fixup->record.vcpus[2].ofs_ticks += 1000 * 2600000000ull;
+  hand_over_expect_untouched (fixture, HELPER_REASON_TSC_MISMATCH);
+}
+
+static void
+test_tsc_observed (struct hand_over *fixture, gconstpointer unused)
+{
+  hand_over_blackout (fixture, NS_PER_S);
+  fixture->fixup->mode = HELPER_MODE_OBSERVE;
+  fixture->fixup->record.tsc_src_ticks += 291 * 2600000000ull;
+  hand_over_expect_untouched (fixture, HELPER_REASON_TSC_MISMATCH);
+}
+
+/* The controls: what is odd and no more. */
+static void
+test_tsc_within (struct hand_over *fixture, gconstpointer unused)
+{
+  const int64_t off_s[] = { 290, -13 };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (off_s); i++) {
+    g_autofree struct helper_report *report = NULL;
+    struct kvm_model_host before;
+
+    kvm_model_move (SRC);
+    hand_over_blackout (fixture, NS_PER_S);
+    before = kvm_model_hosts[DEST];
+    fixture->fixup->record.tsc_src_ticks += (uint64_t) (off_s[i] * 2600000000);
+    report = hand_over_finish (fixture);
+    hand_over_expect_verdict (report, HELPER_VERDICT_FIXED, HELPER_REASON_NONE);
+    kvm_model_hosts[DEST] = before;
+  }
+}
+
 static void
 test_bound_of_zero (struct hand_over *fixture, gconstpointer unused)
 {
@@ -295,6 +356,12 @@ main (int argc, char **argv)
   hand_over_add ("/absurd/stock/a-day-ago", test_a_day_ago);
   hand_over_add ("/absurd/stock/other-frequency", test_other_frequency);
   hand_over_add ("/absurd/stock/old-record", test_old_record);
+  hand_over_add ("/absurd/stock/tsc-ahead", test_tsc_ahead);
+  hand_over_add ("/absurd/stock/tsc-behind", test_tsc_behind);
+  hand_over_add ("/absurd/stock/tsc-half-way-round", test_tsc_half_way_round);
+  hand_over_add ("/absurd/stock/tsc-of-one-vcpu", test_tsc_of_one_vcpu);
+  hand_over_add ("/absurd/stock/tsc-observed", test_tsc_observed);
+  hand_over_add ("/absurd/fixed/tsc-within", test_tsc_within);
   hand_over_add ("/absurd/fixed/bound-of-zero", test_bound_of_zero);
 
   return g_test_run ();

@@ -30,6 +30,19 @@ test_fixed (struct hand_over *fixture, gconstpointer unused)
   g_assert_true (kvm_model_hosts[DEST].use_master);
 }
 
+/* QEMU loads the TSC of the pause. */
+static void
+load_saved_tsc (uint64_t saved_at_ns)
+{
+  uint64_t host_ticks = kvm_model_host_tsc (DEST, kvm_model_now_ns ());
+  uint64_t scaled_ticks = kvm_model_tsc_scale (&kvm_model_hosts[DEST], host_ticks);
+  uint64_t offsets[KVM_MODEL_VCPUS];
+
+  for (uint32_t i = 0; i < KVM_MODEL_VCPUS; i++)
+    offsets[i] = kvm_model_guest_tsc (SRC, 0, saved_at_ns) - scaled_ticks;
+  kvm_model_load_offsets (DEST, offsets);
+}
+
 /* Random hosts: frequencies with and without scaling, both ratio widths, vCPU counts, blackouts. */
 static void
 test_random (void)
@@ -39,9 +52,10 @@ test_random (void)
     g_autoptr (GRand) dice = g_rand_new_with_seed (seed);
     struct kvm_model_host *src = &kvm_model_hosts[SRC];
     struct kvm_model_host *dest = &kvm_model_hosts[DEST];
-    uint64_t offsets[2][KVM_MODEL_VCPUS];
+    uint64_t offsets[KVM_MODEL_VCPUS];
     g_autofree struct helper_report *report = NULL;
     bool scaling = g_rand_boolean (dice);
+    uint64_t saved_at_ns;
 
     hand_over_start (&fixture, (uint32_t) g_rand_int_range (dice, 1, KVM_MODEL_VCPUS + 1), seed);
     src->guest_khz = dest->guest_khz = (uint32_t) g_rand_int_range (dice, 1000000, 4000000);
@@ -52,15 +66,17 @@ test_random (void)
       host->host_khz = scaling ? (uint32_t) g_rand_int_range (dice, 1000000, 4000000)
                                : host->guest_khz;
       host->tsc_at_zero_ticks = (uint64_t) g_rand_int (dice) << g_rand_int_range (dice, 0, 24);
-      offsets[index][0] = (uint64_t) g_rand_int (dice) << 32 | g_rand_int (dice);
-      for (uint32_t i = 1; i < host->vcpu_count; i++)
-        offsets[index][i] = offsets[index][0];
-      kvm_model_load_offsets (index, offsets[index]);
     }
+    offsets[0] = (uint64_t) g_rand_int (dice) << 32 | g_rand_int (dice);
+    for (uint32_t i = 1; i < src->vcpu_count; i++)
+      offsets[i] = offsets[0];
+    kvm_model_load_offsets (SRC, offsets);
     kvm_model_enter (SRC);
     kvm_model_pass ((uint64_t) g_rand_int (dice) * 1000);
 
+    saved_at_ns = kvm_model_now_ns ();
     hand_over_blackout (&fixture, (uint64_t) g_rand_int_range (dice, 1, 290000) * NS_PER_MS);
+    load_saved_tsc (saved_at_ns);
     report = hand_over_finish (&fixture);
     hand_over_expect_verdict (report, HELPER_VERDICT_FIXED, HELPER_REASON_NONE);
     hand_over_expect_continuous (0, 100 + 1000);
@@ -228,14 +244,15 @@ test_noisy_gap (struct hand_over *fixture, gconstpointer unused)
 static void
 test_unequal_on_destination (struct hand_over *fixture, gconstpointer unused)
 {
-  const uint64_t offsets[] = { 1000, 1001, 4000000 };
+  const uint64_t loaded_ticks = kvm_model_hosts[DEST].vcpus[0].ofs_ticks;
+  const uint64_t offsets[] = { loaded_ticks, loaded_ticks + 1, loaded_ticks + 4000000 };
   g_autofree struct helper_report *report = NULL;
 
   kvm_model_load_offsets (DEST, offsets);
   hand_over_blackout (fixture, NS_PER_S);
   report = hand_over_finish (fixture);
   hand_over_expect_verdict (report, HELPER_VERDICT_FIXED, HELPER_REASON_NONE);
-  g_assert_cmphex (report->vcpus[2].ofs_before_ticks, ==, 4000000);
+  g_assert_cmphex (report->vcpus[2].ofs_before_ticks, ==, offsets[2]);
   for (uint32_t i = 0; i < 3; i++)
     hand_over_expect_continuous (i, 100);
   kvm_model_enter (DEST);
@@ -354,7 +371,8 @@ test_no_master_on_source (struct hand_over *fixture, gconstpointer unused)
 static void
 test_no_master_on_destination (struct hand_over *fixture, gconstpointer unused)
 {
-  const uint64_t offsets[] = { 1000, 1001, 1002 };
+  const uint64_t loaded_ticks = kvm_model_hosts[DEST].vcpus[0].ofs_ticks;
+  const uint64_t offsets[] = { loaded_ticks, loaded_ticks + 1, loaded_ticks + 2 };
 
   kvm_model_hosts[DEST].stable_tsc = false;
   kvm_model_load_offsets (DEST, offsets);

@@ -49,7 +49,7 @@ offsets_part (struct migration_case *this)
   for (uint32_t i = 1; i < src->vcpu_count; i++) {
     double kind = g_rand_double (this->dice);
     int64_t ahead_ticks =
-      (int64_t) ((g_rand_double (this->dice) - 0.5) * 4 * (double) second_ticks);
+      (int64_t) ((g_rand_double (this->dice) - 0.5) * 3 * (double) second_ticks);
 
     if (kind < 0.1)
       ahead_ticks = second_ticks;
