@@ -20,6 +20,7 @@ struct Adoption {
 
   GCancellable *cancellable; /* of calls to libvirt about it */
   guint retry_id;
+  gboolean was_answered;  /* by libvirt, what it is */
   gboolean has_link;      /* to its helper */
   char *ticket;           /* NULL until it is in the metadata or on its way there */
   gboolean is_ready;      /* said so in the journal */
@@ -157,6 +158,11 @@ on_adopted_xml (GObject *source, GAsyncResult *result, gpointer user_data)
   g_autoptr (DomainInfo)
     info = libvirt_get_info_finish (G_DBUS_CONNECTION (source), result, &error);
 
+  if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+    return; /* the adoption may be gone */
+  /* what libvirt says and cannot be read will be no better the next time */
+  if (info != NULL || error->domain == CLOCKFERRY_ERROR)
+    adoption->was_answered = TRUE;
   if (info == NULL) {
     fail_adoption (adoption, error);
     return;
@@ -181,14 +187,14 @@ on_adopted_xml (GObject *source, GAsyncResult *result, gpointer user_data)
     return;
   }
   libvirt_get_state_async (adoption->host->bus, adoption->host->driver_path, adoption->uuid,
-                           adoption->cancellable, on_adopted_state, adoption);
+                           LIBVIRT_CALL_PATIENT, adoption->cancellable, on_adopted_state, adoption);
 }
 
 static void
 adopt (Adoption *adoption)
 {
   libvirt_get_xml_async (adoption->host->bus, adoption->host->driver_path, adoption->uuid,
-                         adoption->cancellable, on_adopted_xml, adoption);
+                         LIBVIRT_CALL_PATIENT, adoption->cancellable, on_adopted_xml, adoption);
 }
 
 static gboolean
@@ -261,6 +267,7 @@ adoption_forget (Adoption *adoption)
   g_object_unref (adoption->cancellable);
   adoption->cancellable = g_cancellable_new ();
   g_clear_pointer (&adoption->ticket, g_free);
+  adoption->was_answered = FALSE;
   adoption->has_link = FALSE;
   set_ready (adoption, FALSE, NULL);
 }
@@ -271,6 +278,12 @@ adoption_get_problem (const Adoption *adoption)
   if (adoption->is_ready)
     return NULL;
   return adoption->problem != NULL ? adoption->problem : "it is still being looked at";
+}
+
+gboolean
+adoption_was_answered (const Adoption *adoption)
+{
+  return adoption->was_answered;
 }
 
 const char *

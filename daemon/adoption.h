@@ -61,5 +61,9 @@ void adoption_forget (Adoption *adoption);
 /* Why the clocks would not be handed over at a migration, a clause; NULL: they will be. Borrowed. */
 const char *adoption_get_problem (const Adoption *adoption);
 
+/* Whether libvirt has said what the domain is, since it was forgotten: then adoption_get_ticket() knows of a
+ * ticket from before this daemon. */
+gboolean adoption_was_answered (const Adoption *adoption);
+
 /* The secret that is in the metadata or on its way there, or NULL. Borrowed. */
 const char *adoption_get_ticket (const Adoption *adoption);

@@ -59,7 +59,8 @@ on_xml (GObject *source, GAsyncResult *result, gpointer user_data)
   }
   looking->look.id = info->id;
   libvirt_get_state_async (looking->host->bus, looking->host->driver_path, looking->uuid,
-                           g_task_get_cancellable (task), on_state, g_object_ref (task));
+                           LIBVIRT_CALL_URGENT, g_task_get_cancellable (task), on_state,
+                           g_object_ref (task));
 }
 
 /* public functions */
@@ -75,7 +76,8 @@ arrival_look_async (const HostContext *host, const char *uuid, GCancellable *can
   looking->uuid = g_strdup (uuid);
   g_task_set_source_tag (task, arrival_look_async);
   g_task_set_task_data (task, looking, (GDestroyNotify) looking_free);
-  libvirt_get_xml_async (host->bus, host->driver_path, uuid, cancellable, on_xml, task);
+  libvirt_get_xml_async (host->bus, host->driver_path, uuid, LIBVIRT_CALL_URGENT, cancellable,
+                         on_xml, task);
 }
 
 gboolean

@@ -48,6 +48,14 @@ describe_distrust (ClockDistrust distrust)
   g_return_val_if_reached ("unknown");
 }
 
+static void
+add_end (EventEntry *entry, const char *verdict, const char *step, const char *reason)
+{
+  event_entry_add (entry, "CLOCKFERRY_VERDICT", verdict);
+  event_entry_add (entry, "CLOCKFERRY_STEP", step);
+  event_entry_add (entry, "CLOCKFERRY_REASON", reason);
+}
+
 /* public functions */
 
 void
@@ -120,6 +128,54 @@ arrival_report_log_apart (EventEntry *entry, const char *label, const char *peer
                    "within %.6f s, for %s: %s",
                    (double) choice->theta_ns / 1e9, peer, (double) choice->bound_ns / 1e9, label,
                    describe_distrust (choice->distrust));
+}
+
+void
+arrival_report_log_unknown (EventEntry *entry, const char *label, const char *step,
+                            const char *reason)
+{
+  add_end (entry, "unknown", step, reason);
+  event_entry_log (
+    entry,
+    "the clocks of %s are either both right or both as stock QEMU has them, which is "
+    "not known: %s",
+    label, reason);
+}
+
+void
+arrival_report_log_stock (EventEntry *entry, const char *label, const char *step,
+                          const char *reason)
+{
+  add_end (entry, helper_verdict_name (HELPER_VERDICT_STOCK), step, reason);
+  event_entry_log (entry, "the clocks of %s were left as stock QEMU has them: %s: %s", label, step,
+                   reason);
+}
+
+void
+arrival_report_log_paused (EventEntry *entry, const char *label, const char *step)
+{
+  add_end (entry, helper_verdict_name (HELPER_VERDICT_STOCK), step, "arrived-paused");
+  event_entry_log (
+    entry, "%s arrived paused: its clocks stand still until it is resumed, as in stock QEMU",
+    label);
+}
+
+void
+arrival_report_log_verdict (EventEntry *entry, const char *label,
+                            const struct helper_report *report, const ArrivalFixup *fixup)
+{
+  const char *verdict = helper_verdict_name (report->verdict);
+
+  event_entry_add (entry, "CLOCKFERRY_VERDICT", verdict);
+  if (report->reason != HELPER_REASON_NONE)
+    event_entry_add (entry, "CLOCKFERRY_REASON", helper_reason_name (report->reason));
+  event_entry_log (entry,
+                   "%s: %s, advanced by %.3f ms, residual %" G_GINT64_FORMAT
+                   " ns, hosts %.6f s apart (%s, known within %.6f s)",
+                   label, verdict, (double) report->advance_ns / 1e6, report->residual_ns,
+                   (double) fixup->choice.theta_ns / 1e9,
+                   fixup->choice.measured ? "measured" : "trusted",
+                   (double) fixup->choice.bound_ns / 1e9);
 }
 
 EventKind

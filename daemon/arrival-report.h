@@ -38,5 +38,19 @@ void arrival_report_add_result (EventEntry *entry, const struct helper_report *r
 void arrival_report_log_apart (EventEntry *entry, const char *label, const char *peer,
                                const ClockChoice *choice);
 
+/*
+ * Log @entry, the final report on the domain called @label, and free it. @step is where it went wrong,
+ * arrival_step_name(), and @reason a clause or a word.
+ */
+void arrival_report_log_unknown (EventEntry *entry, const char *label, const char *step,
+                                 const char *reason);
+void arrival_report_log_stock (EventEntry *entry, const char *label, const char *step,
+                               const char *reason);
+void arrival_report_log_paused (EventEntry *entry, const char *label, const char *step);
+
+/* The same where the helper did something, or would have. */
+void arrival_report_log_verdict (EventEntry *entry, const char *label,
+                                 const struct helper_report *report, const ArrivalFixup *fixup);
+
 /* The event that @verdict, an enum helper_verdict, is logged as. */
 EventKind arrival_report_kind (guint32 verdict);

@@ -7,9 +7,6 @@
 
 #define RECONNECT_S 1
 
-/* Of a ticket that was accepted before. */
-#define REFUSALS_MAX 30
-
 struct ArrivalSource {
   SourceElement *element;
   PeerAuthority *authority; /* borrowed, or NULL */
@@ -21,9 +18,6 @@ struct ArrivalSource {
   DialTurn *turn;       /* while it waits to open the session, or opens it */
   PeerSession *session; /* NULL between attempts */
   guint reconnect_id;
-
-  gboolean was_accepted; /* the ticket, ever */
-  guint refusals;        /* of it since */
 };
 
 static void open_session (ArrivalSource *source);
@@ -77,18 +71,17 @@ close_session (ArrivalSource *source)
 
 /* Whether there is no use in another attempt. */
 static gboolean
-is_final (ArrivalSource *source, const GError *error)
+is_final (const GError *error)
 {
-  if (g_error_matches (error, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_NOT_AUTHORIZED))
-    return !source->was_accepted || ++source->refusals > REFUSALS_MAX;
-  return g_error_matches (error, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_WRONG_KEY);
+  return g_error_matches (error, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_NOT_AUTHORIZED) ||
+         g_error_matches (error, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_WRONG_KEY);
 }
 
 static void
 lose_session (ArrivalSource *source, const GError *error)
 {
   close_session (source);
-  if (!is_final (source, error))
+  if (!is_final (error))
     source->reconnect_id = g_timeout_add_seconds (RECONNECT_S, on_reconnect, source);
   source->callbacks->lost (error, source->user_data);
 }
@@ -108,8 +101,6 @@ on_session_open (GObject *object, GAsyncResult *result, gpointer user_data)
 
   if (peer_session_open_finish (session, result, &error)) {
     g_clear_pointer (&source->turn, dial_turn_end);
-    source->was_accepted = TRUE;
-    source->refusals = 0;
     source->callbacks->claimed (source->user_data);
   } else if (!g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED)) {
     /* not closed by us, when the source may be gone */

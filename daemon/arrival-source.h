@@ -4,9 +4,9 @@
 /*
  * arrival-source - the daemon of the source of an arriving domain, for as long as it arrives
  *
- * Keeps a PeerSession to it: that daemon may be restarting, so one that is lost is opened again. A
- * wrong key or ticket will not become right, and ends the attempts; but a ticket that was right is
- * tried again for half a minute, as a daemon that was just started has to ask libvirt for it.
+ * Keeps a PeerSession to it: one that is lost is opened again, as that daemon may be restarting, may not know
+ * its domains yet, or have no place just now. A wrong key or ticket will not become right, and ends the
+ * attempts.
  */
 
 #include "clock-record.h"

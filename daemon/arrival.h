@@ -68,8 +68,9 @@ void arrival_claim (Arrival *arrival, const DomainInfo *info);
 /* Hand the newest record to the helper behind @link (may be NULL: it is missing). */
 void arrival_arm (Arrival *arrival, HelperLink *link);
 
-/* Take back from the helper behind @link (may be NULL) what it was told. */
-void arrival_disarm (Arrival *arrival, HelperLink *link);
+/* Take back from the helper behind @link (may be NULL) what it was told. @stands_still: it has not acted on
+ * that, as libvirt says that the guest is paused; else it may have. */
+void arrival_disarm (Arrival *arrival, HelperLink *link, gboolean stands_still);
 
 /* The helper's word on what it did; @report is copied. */
 void arrival_take_report (Arrival *arrival, const struct helper_report *report);

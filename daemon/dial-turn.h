@@ -4,7 +4,7 @@
 /*
  * dial-turn - not all migrations from one host call its daemon in the same moment
  *
- * A daemon bears PEER_LISTENER_STRANGERS_PER_ADDRESS of one address that have not claimed yet, and does
+ * A daemon bears PEER_LISTENER_STRANGERS_PER_ORIGIN of one origin that have not claimed yet, and does
  * a few handshakes at a time: whoever calls for hundreds of domains at once is refused, and comes
  * through no faster. For the main thread alone.
  */
@@ -16,7 +16,7 @@
 typedef struct DialTurn DialTurn;
 
 /* Half of what it bears. Of one that does not answer, the others have to wait for these to give up. */
-#define DIAL_TURNS_MAX (PEER_LISTENER_STRANGERS_PER_ADDRESS / 2)
+#define DIAL_TURNS_MAX (PEER_LISTENER_STRANGERS_PER_ORIGIN / 2)
 
 /* It is this one's turn. */
 typedef void (*DialTurnGo) (gpointer user_data);

@@ -15,7 +15,8 @@
 
 typedef enum {
   CLOCKFERRY_ERROR_FAILED,
-  CLOCKFERRY_ERROR_NOT_AUTHORIZED,  /* wrong ticket, no claim yet, or a certificate not let in */
+  CLOCKFERRY_ERROR_NOT_AUTHORIZED, /* wrong ticket, no claim yet, or a certificate not let in */
+  CLOCKFERRY_ERROR_NOT_YET, /* that may become right: the one who is asked was just started */
   CLOCKFERRY_ERROR_ALREADY_CLAIMED, /* this connection serves a domain, or a check, already */
   CLOCKFERRY_ERROR_WRONG_KEY,       /* the peer's key is not the one that libvirt announced */
   CLOCKFERRY_ERROR_BAD_IDENTITY,    /* a key or certificate is unusable, mostly this host's own */

@@ -129,7 +129,7 @@ guest_incoming_start (GuestIncoming *incoming, gboolean is_found)
   incoming->arrival =
     arrival_new (incoming->host, incoming->uuid, is_found, &arrival_callbacks, incoming);
   libvirt_get_xml_async (incoming->host->bus, incoming->host->driver_path, incoming->uuid,
-                         incoming->cancellable, on_xml, incoming);
+                         LIBVIRT_CALL_URGENT, incoming->cancellable, on_xml, incoming);
 }
 
 void
@@ -155,9 +155,9 @@ guest_incoming_arm (GuestIncoming *incoming, HelperLink *link)
 }
 
 void
-guest_incoming_disarm (GuestIncoming *incoming, HelperLink *link)
+guest_incoming_disarm (GuestIncoming *incoming, HelperLink *link, gboolean stands_still)
 {
-  arrival_disarm (incoming->arrival, link);
+  arrival_disarm (incoming->arrival, link, stands_still);
 }
 
 void

@@ -45,7 +45,7 @@ void guest_incoming_stop (GuestIncoming *incoming);
  */
 void guest_incoming_look (GuestIncoming *incoming);
 void guest_incoming_arm (GuestIncoming *incoming, HelperLink *link);
-void guest_incoming_disarm (GuestIncoming *incoming, HelperLink *link);
+void guest_incoming_disarm (GuestIncoming *incoming, HelperLink *link, gboolean stands_still);
 void guest_incoming_take_report (GuestIncoming *incoming, const struct helper_report *report);
 void guest_incoming_conclude (GuestIncoming *incoming, HelperLink *link, gboolean is_paused);
 void guest_incoming_abandon (GuestIncoming *incoming);

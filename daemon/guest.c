@@ -2,19 +2,12 @@
 #include "guest.h"
 
 #include "adoption.h"
-#include "departure.h"
 #include "event-log.h"
+#include "guest-end.h"
 #include "guest-facts.h"
 #include "guest-incoming.h"
-#include "guest-record.h"
+#include "guest-outgoing.h"
 #include "helper-link.h"
-
-/*
- * QEMU tells of its resuming before it sets the guest's clock (vm_prepare_start() in its
- * softmmu/cpus.c), and libvirt's event can be here while the helper is still at that. It needs some
- * milliseconds; this is for a host that is busy. Whoever has not read the fix-up by then gets none.
- */
-#define REPORT_PATIENCE_MS 5000
 
 struct Guest {
   const HostContext *host;
@@ -26,16 +19,14 @@ struct Guest {
   MigrationPhase phase;
 
   Adoption *adoption;      /* idle unless it lives here */
-  Departure *departure;    /* idle unless it is leaving */
+  GuestOutgoing *outgoing; /* idle unless it is leaving */
   GuestIncoming *incoming; /* idle unless it is arriving */
   HelperLink *link;        /* NULL without */
   gboolean had_link;       /* to this QEMU, which hangs up before libvirt tells of its end */
 
-  GuestRecord record;
   GBytes *offered;                            /* while KEEP_RECORD is to be decided */
   const struct helper_report *offered_report; /* likewise KEEP_REPORT */
-  MigrationInput held_end; /* of the arrival, until the helper has reported; NONE as a rule */
-  guint held_end_id;       /* until it is not waited for any longer */
+  GuestEnd end;                               /* of the arrival, until the helper has reported */
 };
 
 /* What people are told: libvirt may not have told the name yet. */
@@ -71,7 +62,7 @@ on_helper_report (const struct helper_report *report, gpointer user_data)
 
   if (report->flags & HELPER_REPORT_NO_RECORD) {
     if (migration_phase_is_at_home (guest->phase))
-      guest_record_miss (&guest->record, helper_reason_name (report->reason));
+      guest_outgoing_miss_record (guest->outgoing, helper_reason_name (report->reason));
     return;
   }
   guest->offered_report = report;
@@ -92,8 +83,8 @@ on_helper_closed (const GError *error, gpointer user_data)
   /* A QEMU that ends closes its socket before libvirt says STOPPED: that is no news. */
   if (is_hang_up)
     return;
-  if (is_at_home && guest->record.newest == NULL)
-    guest_record_miss (&guest->record, error->message);
+  if (is_at_home && !guest_outgoing_has_record (guest->outgoing))
+    guest_outgoing_miss_record (guest->outgoing, error->message);
   event_entry_log (event_entry_new (EVENT_HELPER_LOST, guest->uuid, guest->facts.name),
                    "the connection to the helper in the QEMU of %s ended: %s", get_label (guest),
                    error->message);
@@ -119,9 +110,7 @@ static void
 take_info (Guest *guest, const DomainInfo *info)
 {
   guest_facts_take (&guest->facts, guest->uuid, info);
-  departure_set_name (guest->departure, info->name);
-  if (!info->is_kvm)
-    departure_drop (guest->departure, "it is emulated: QEMU keeps its clocks itself");
+  guest_outgoing_take_facts (guest->outgoing);
   tell_change (guest);
 }
 
@@ -130,9 +119,8 @@ static void
 forget (Guest *guest)
 {
   adoption_forget (guest->adoption);
-  peer_listener_release (guest->host->listener, guest->uuid);
   g_clear_pointer (&guest->link, helper_link_free);
-  guest_record_drop (&guest->record);
+  guest_outgoing_forget (guest->outgoing);
   guest_incoming_stop (guest->incoming);
   guest_facts_forget (&guest->facts);
   guest->had_link = FALSE;
@@ -184,20 +172,16 @@ static const AdoptionCallbacks adoption_callbacks = {
 
 /* leaving */
 
-static DepartureRecord
-on_get_record (gpointer user_data)
+static gboolean
+on_has_link (gpointer user_data)
 {
-  Guest *guest = user_data;
-
-  return guest_record_describe (&guest->record, guest->had_link);
+  return ((const Guest *) user_data)->link != NULL;
 }
 
-static const char *
-on_get_obstacle (gpointer user_data)
+static gboolean
+on_had_link (gpointer user_data)
 {
-  const Guest *guest = user_data;
-
-  return guest->record.obstacle;
+  return ((const Guest *) user_data)->had_link;
 }
 
 static void
@@ -206,26 +190,11 @@ on_claim_lost (gpointer user_data)
   guest_input (user_data, MIGRATION_INPUT_CLAIM_LOST);
 }
 
-static const DepartureCallbacks departure_callbacks = {
-  .get_record = on_get_record,
-  .get_obstacle = on_get_obstacle,
+static const GuestOutgoingCallbacks outgoing_callbacks = {
+  .has_link = on_has_link,
+  .had_link = on_had_link,
   .claim_lost = on_claim_lost,
 };
-
-static void
-roll_back (Guest *guest)
-{
-  peer_listener_withdraw (guest->host->listener, guest->uuid, "rolled-back");
-  departure_roll_back (guest->departure);
-}
-
-static void
-cancel_departure (Guest *guest, MigrationInput input)
-{
-  departure_cancel (guest->departure, input == MIGRATION_INPUT_STOPPED
-                                        ? "the domain ended here"
-                                        : "libvirt did not tell what became of it here");
-}
 
 /* arriving */
 
@@ -269,59 +238,19 @@ drain_helper (Guest *guest, MigrationInput input)
     input == MIGRATION_INPUT_RESUMED || input == MIGRATION_INPUT_PAUSED ||
     input == MIGRATION_INPUT_PAUSED_MIGRATED || input == MIGRATION_INPUT_STOPPED_MIGRATED;
 
-  if (follows_helper && guest->link != NULL)
+  if ((follows_helper || guest_end_is_held (&guest->end)) && guest->link != NULL)
     helper_link_drain (guest->link);
-}
-
-/* The helper speaks whenever QEMU asks for the clock, which it does before it tells of its pause. */
-static void
-note_silence (Guest *guest)
-{
-  if (guest->link != NULL && guest->record.newest == NULL && guest->record.obstacle == NULL)
-    guest_record_miss (&guest->record, "it saw no KVM_GET_CLOCK by libc's ioctl()");
-}
-
-/* What is said of a departure is said before its record is dropped, and after it was sent. */
-static void
-perform_departure (Guest *guest, guint actions, MigrationInput input)
-{
-  if (guest->facts.is_emulated)
-    return;
-  if (actions & MIGRATION_ACTION_PAUSE_DEPARTURE) {
-    /* not at a claim, as the link may be younger than the pause */
-    if (input == MIGRATION_INPUT_PAUSED_MIGRATED)
-      note_silence (guest);
-    departure_pause (guest->departure);
-  }
-  if (actions & MIGRATION_ACTION_SETTLE_DEPARTURE) {
-    departure_settle (guest->departure);
-    /* of a guest that is paused by hand it stands, for another migration */
-    guest_record_recall (&guest->record);
-  }
-  if (actions & MIGRATION_ACTION_ROLL_BACK)
-    roll_back (guest);
-  if (actions & MIGRATION_ACTION_CONCLUDE_DEPARTURE)
-    departure_conclude (guest->departure);
-  if (actions & MIGRATION_ACTION_CANCEL_DEPARTURE)
-    cancel_departure (guest, input);
 }
 
 static void
 perform (Guest *guest, guint actions, MigrationInput input)
 {
-  /* source */
-  if (actions & MIGRATION_ACTION_KEEP_RECORD)
-    guest_record_keep (&guest->record, guest->offered);
-  if (actions & MIGRATION_ACTION_PUSH_RECORD)
-    guest_record_push (&guest->record, guest->host->listener, guest->uuid);
-  perform_departure (guest, actions, input);
-  if (actions & MIGRATION_ACTION_DROP_RECORD)
-    guest_record_drop (&guest->record);
+  guest_outgoing_perform (guest->outgoing, actions, input, guest->offered);
   /* destination */
   if (actions & MIGRATION_ACTION_ARM)
     guest_incoming_arm (guest->incoming, guest->link);
   if (actions & MIGRATION_ACTION_DISARM)
-    guest_incoming_disarm (guest->incoming, guest->link);
+    guest_incoming_disarm (guest->incoming, guest->link, input == MIGRATION_INPUT_PAUSED);
   if (actions & MIGRATION_ACTION_KEEP_REPORT)
     guest_incoming_take_report (guest->incoming, guest->offered_report);
   if (actions & MIGRATION_ACTION_CONCLUDE_ARRIVAL)
@@ -339,30 +268,15 @@ perform (Guest *guest, guint actions, MigrationInput input)
     forget (guest);
 }
 
-/* the end of an arrival */
-
-/* The guest was resumed, and its helper may still be at it; a source that takes its record back now is too
- * late. */
-static gboolean
-is_still_arriving (const Guest *guest, MigrationInput input)
-{
-  return guest->phase == MIGRATION_PHASE_ARMED ||
-         (guest->phase == MIGRATION_PHASE_INCOMING && input != MIGRATION_INPUT_OTHER_QEMU);
-}
-
-static void
-release_end (Guest *guest)
-{
-  guest->held_end = MIGRATION_INPUT_NONE;
-  g_clear_handle_id (&guest->held_end_id, g_source_remove);
-}
+/* inputs */
 
 /* NOLINTBEGIN(misc-no-recursion): once, as the end that it holds is released before */
 static void
 step (Guest *guest, MigrationInput input)
 /* NOLINTEND(misc-no-recursion) */
 {
-  MigrationInput held_end = guest->held_end;
+  gboolean is_held = guest_end_is_held (&guest->end);
+  MigrationInput held_end;
   guint actions = 0;
 
   if (input == MIGRATION_INPUT_LISTED && guest->phase == MIGRATION_PHASE_ABSENT) {
@@ -376,56 +290,20 @@ step (Guest *guest, MigrationInput input)
   guest->phase = migration_phase_step (guest->phase, input, &actions);
   perform (guest, actions, input);
   tell_change (guest);
-  if (held_end == MIGRATION_INPUT_NONE || is_still_arriving (guest, input))
+  if (!is_held || guest_end_is_awaited (guest->phase, input))
     return;
   /* it has reported; anything else was an end by itself */
-  release_end (guest);
+  held_end = guest_end_release (&guest->end);
   if (guest->phase == MIGRATION_PHASE_REPORTED)
     step (guest, held_end);
 }
 
 static void
-step_held_end (Guest *guest)
-{
-  MigrationInput held_end = guest->held_end;
-
-  release_end (guest);
-  step (guest, held_end);
-}
-
-static gboolean
-on_report_overdue (gpointer user_data)
+on_end_overdue (gpointer user_data)
 {
   Guest *guest = user_data;
 
-  guest->held_end_id = 0;
-  step_held_end (guest);
-  return G_SOURCE_REMOVE;
-}
-
-/* Without a record as well: the helper waits for one that is late, and reports in any case. */
-static gboolean
-awaits_report (const Guest *guest, MigrationInput input)
-{
-  return (guest->phase == MIGRATION_PHASE_ARMED || guest->phase == MIGRATION_PHASE_INCOMING) &&
-         guest->link != NULL &&
-         (input == MIGRATION_INPUT_RESUMED_MIGRATED || input == MIGRATION_INPUT_RESUMED_POSTCOPY);
-}
-
-/* Of an arrival whose end is held: nothing that a guest does before it has arrived. */
-static gboolean
-follows_end (MigrationInput input)
-{
-  return input == MIGRATION_INPUT_PAUSED || input == MIGRATION_INPUT_PAUSED_MIGRATED ||
-         input == MIGRATION_INPUT_STOPPED_MIGRATED;
-}
-
-static void
-hold_end (Guest *guest, MigrationInput input)
-{
-  guest->held_end = input;
-  if (guest->held_end_id == 0)
-    guest->held_end_id = g_timeout_add (REPORT_PATIENCE_MS, on_report_overdue, guest);
+  step (guest, guest_end_release (&guest->end));
 }
 
 /* public functions */
@@ -440,7 +318,8 @@ guest_new (const HostContext *host, const char *uuid)
   guest_facts_init (&guest->facts);
   guest->phase = MIGRATION_PHASE_ABSENT;
   guest->adoption = adoption_new (host, uuid, &adoption_callbacks, guest);
-  guest->departure = departure_new (host, uuid, &departure_callbacks, guest);
+  guest->outgoing = guest_outgoing_new (host, uuid, &guest->facts, &outgoing_callbacks, guest);
+  guest_end_init (&guest->end, on_end_overdue, guest);
   guest->incoming = guest_incoming_new (host, uuid, &incoming_callbacks, guest);
   return guest;
 }
@@ -448,9 +327,9 @@ guest_new (const HostContext *host, const char *uuid)
 void
 guest_free (Guest *guest)
 {
-  release_end (guest);
+  (void) guest_end_release (&guest->end);
   forget (guest);
-  departure_free (guest->departure);
+  guest_outgoing_free (guest->outgoing);
   adoption_free (guest->adoption);
   guest_incoming_free (guest->incoming);
   guest_facts_clear (&guest->facts);
@@ -462,33 +341,33 @@ void
 guest_input (Guest *guest, MigrationInput input)
 {
   drain_helper (guest, input);
-  if (awaits_report (guest, input)) {
-    hold_end (guest, input);
+  if (guest_end_is_to_hold (guest->phase, guest->link != NULL, input)) {
+    guest_end_hold (&guest->end, input);
     return;
   }
   /* it was resumed, so it did arrive, and not paused, and its helper has had its turn */
-  if (follows_end (input) && guest->held_end != MIGRATION_INPUT_NONE)
-    step_held_end (guest);
+  if (guest_end_precedes (input) && guest_end_is_held (&guest->end))
+    step (guest, guest_end_release (&guest->end));
   step (guest, input);
 }
 
 void
 guest_claim (Guest *guest, const char *id, const char *address)
 {
-  departure_claim (guest->departure, id, address);
+  guest_outgoing_claim (guest->outgoing, id, address);
   guest_input (guest, MIGRATION_INPUT_CLAIMED);
 }
 
 void
 guest_lose_claim (Guest *guest, const char *id)
 {
-  departure_lose_claim (guest->departure, id);
+  guest_outgoing_lose_claim (guest->outgoing, id);
 }
 
 void
 guest_give_up_claim (Guest *guest, const char *id)
 {
-  departure_give_up_claim (guest->departure, id);
+  guest_outgoing_give_up_claim (guest->outgoing, id);
 }
 
 MigrationPhase
@@ -514,6 +393,12 @@ guest_get_view (const Guest *guest, GuestView *view)
     view->problem = adoption_get_problem (guest->adoption);
   else
     view->problem = "it has not arrived yet";
+}
+
+gboolean
+guest_is_unheard (const Guest *guest)
+{
+  return migration_phase_is_at_home (guest->phase) && !adoption_was_answered (guest->adoption);
 }
 
 const char *

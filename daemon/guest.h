@@ -49,5 +49,9 @@ typedef struct {
 /* HostContext's guest_changed is called whenever one of these may be another. */
 void guest_get_view (const Guest *guest, GuestView *view);
 
+/* It lives here, and libvirt has not said yet what it is, nor so what ticket its metadata has. Ends with
+ * HostContext's guest_changed. */
+gboolean guest_is_unheard (const Guest *guest);
+
 /* The secret that claims this guest, or NULL while there is none. Valid until the next input. */
 const char *guest_get_ticket (const Guest *guest);

@@ -21,7 +21,8 @@ typedef struct {
 
 /* Of one connection, which owns it. */
 typedef struct {
-  GQueue waiting; /* of Call; only while there are LIBVIRT_CALLS_MAX on their way */
+  /* of Call; only while there are LIBVIRT_CALLS_MAX on their way */
+  GQueue waiting[LIBVIRT_CALL_URGENCIES];
   guint under_way;
 } CallQueue;
 
@@ -43,10 +44,21 @@ get_queue (GDBusConnection *bus)
 
   if (queue == NULL) {
     queue = g_new0 (CallQueue, 1);
-    g_queue_init (&queue->waiting);
+    for (guint i = 0; i < LIBVIRT_CALL_URGENCIES; i++)
+      g_queue_init (&queue->waiting[i]);
     g_object_set_data_full (G_OBJECT (bus), key, queue, g_free);
   }
   return queue;
+}
+
+static Call *
+pop_next (CallQueue *queue)
+{
+  Call *next = NULL;
+
+  for (guint i = 0; i < LIBVIRT_CALL_URGENCIES && next == NULL; i++)
+    next = g_queue_pop_head (&queue->waiting[i]);
+  return next;
 }
 
 static void issue (GDBusConnection *bus, Call *call);
@@ -57,7 +69,7 @@ on_answer (GObject *source, GAsyncResult *result, gpointer user_data)
   Call *call = user_data;
   GDBusConnection *bus = G_DBUS_CONNECTION (source);
   CallQueue *queue = get_queue (bus);
-  Call *next = g_queue_pop_head (&queue->waiting);
+  Call *next = pop_next (queue);
 
   queue->under_way--;
   if (next != NULL)
@@ -86,9 +98,10 @@ make_domain_path (const char *driver_path, const char *uuid)
 }
 
 static void
-call_domain (GDBusConnection *bus, const char *driver_path, const char *uuid, const char *method,
-             GVariant *parameters, const char *reply_type, GCancellable *cancellable,
-             GAsyncReadyCallback callback, gpointer user_data)
+call_domain (GDBusConnection *bus, const char *driver_path, const char *uuid,
+             LibvirtUrgency urgency, const char *method, GVariant *parameters,
+             const char *reply_type, GCancellable *cancellable, GAsyncReadyCallback callback,
+             gpointer user_data)
 {
   CallQueue *queue = get_queue (bus);
   Call *call = g_new0 (Call, 1);
@@ -105,7 +118,7 @@ call_domain (GDBusConnection *bus, const char *driver_path, const char *uuid, co
   if (queue->under_way < LIBVIRT_CALLS_MAX)
     issue (bus, call);
   else
-    g_queue_push_tail (&queue->waiting, call);
+    g_queue_push_tail (&queue->waiting[urgency], call);
 }
 
 static GVariant *
@@ -125,10 +138,11 @@ finish_call (GDBusConnection *bus, GAsyncResult *result, const char *method, GEr
 
 void
 libvirt_get_xml_async (GDBusConnection *bus, const char *driver_path, const char *uuid,
-                       GCancellable *cancellable, GAsyncReadyCallback callback, gpointer user_data)
+                       LibvirtUrgency urgency, GCancellable *cancellable,
+                       GAsyncReadyCallback callback, gpointer user_data)
 {
-  call_domain (bus, driver_path, uuid, "GetXMLDesc", g_variant_new ("(u)", 0u), "(s)", cancellable,
-               callback, user_data);
+  call_domain (bus, driver_path, uuid, urgency, "GetXMLDesc", g_variant_new ("(u)", 0u), "(s)",
+               cancellable, callback, user_data);
 }
 
 char *
@@ -152,11 +166,11 @@ libvirt_get_info_finish (GDBusConnection *bus, GAsyncResult *result, GError **er
 
 void
 libvirt_get_state_async (GDBusConnection *bus, const char *driver_path, const char *uuid,
-                         GCancellable *cancellable, GAsyncReadyCallback callback,
-                         gpointer user_data)
+                         LibvirtUrgency urgency, GCancellable *cancellable,
+                         GAsyncReadyCallback callback, gpointer user_data)
 {
-  call_domain (bus, driver_path, uuid, "GetState", g_variant_new ("(u)", 0u), "((ii))", cancellable,
-               callback, user_data);
+  call_domain (bus, driver_path, uuid, urgency, "GetState", g_variant_new ("(u)", 0u), "((ii))",
+               cancellable, callback, user_data);
 }
 
 gboolean
@@ -176,7 +190,7 @@ libvirt_set_element_async (GDBusConnection *bus, const char *driver_path, const 
                            const char *element_xml, GCancellable *cancellable,
                            GAsyncReadyCallback callback, gpointer user_data)
 {
-  call_domain (bus, driver_path, uuid, "SetMetadata",
+  call_domain (bus, driver_path, uuid, LIBVIRT_CALL_PATIENT, "SetMetadata",
                g_variant_new ("(isssu)", (gint32) VIR_DOMAIN_METADATA_ELEMENT, element_xml,
                               CLOCKFERRY_DOMAIN_PREFIX, CLOCKFERRY_DOMAIN_NS,
                               (guint32) VIR_DOMAIN_AFFECT_LIVE),

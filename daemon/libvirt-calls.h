@@ -8,7 +8,7 @@
  * asynchronous: a domain that libvirt has locked answers late, or after 30 s with an error. A
  * connection may wait for LIBVIRT_CALLS_MAX answers at a time, and what is asked meanwhile waits here:
  * a start on a host with many domains, or all of them arriving at once, asks more than the bus lets
- * through.
+ * through. Of those that wait the urgent ones go first, and each kind in the order it came.
  */
 
 #include <gio/gio.h>
@@ -17,6 +17,12 @@
 
 /* Half of what dbus-daemon allows a connection by default (max_replies_per_connection, 128). */
 #define LIBVIRT_CALLS_MAX 64
+
+typedef enum {
+  LIBVIRT_CALL_URGENT, /* decides over a guest that is arriving, and may have arrived before it is answered */
+  LIBVIRT_CALL_PATIENT, /* of a guest that lives here */
+  LIBVIRT_CALL_URGENCIES,
+} LibvirtUrgency;
 
 typedef struct {
   int state;  /* virDomainState */
@@ -28,21 +34,21 @@ typedef struct {
  * caller: the XML, or what domain_info_parse() reads from it, with the errors of both.
  */
 void libvirt_get_xml_async (GDBusConnection *bus, const char *driver_path, const char *uuid,
-                            GCancellable *cancellable, GAsyncReadyCallback callback,
-                            gpointer user_data);
+                            LibvirtUrgency urgency, GCancellable *cancellable,
+                            GAsyncReadyCallback callback, gpointer user_data);
 char *libvirt_get_xml_finish (GDBusConnection *bus, GAsyncResult *result, GError **error);
 DomainInfo *libvirt_get_info_finish (GDBusConnection *bus, GAsyncResult *result, GError **error);
 
 /* GetState of the domain @uuid. */
 void libvirt_get_state_async (GDBusConnection *bus, const char *driver_path, const char *uuid,
-                              GCancellable *cancellable, GAsyncReadyCallback callback,
-                              gpointer user_data);
+                              LibvirtUrgency urgency, GCancellable *cancellable,
+                              GAsyncReadyCallback callback, gpointer user_data);
 gboolean libvirt_get_state_finish (GDBusConnection *bus, GAsyncResult *result,
                                    LibvirtDomainState *state, GError **error);
 
 /*
  * SetMetadata: put @element_xml, an element of our namespace, into the live metadata of @uuid in
- * place of one of the same name. libvirt refuses it after 30 s of waiting while a migration runs.
+ * place of one of the same name. It can wait. libvirt refuses it after 30 s of waiting while a migration runs.
  */
 void libvirt_set_element_async (GDBusConnection *bus, const char *driver_path, const char *uuid,
                                 const char *element_xml, GCancellable *cancellable,

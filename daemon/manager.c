@@ -20,6 +20,7 @@ struct Manager {
   BusService *service;
   LibvirtWatch *watch;
   GHashTable *guests;      /* UUID -> Guest */
+  GHashTable *unheard;     /* UUIDs of the first listing, which libvirt has yet to say more of */
   GHashTable *unconfirmed; /* UUIDs known when a priming began, and not heard of since */
 };
 
@@ -56,6 +57,19 @@ on_listing (gpointer user_data)
     g_hash_table_add (manager->unconfirmed, g_strdup (uuid));
 }
 
+/* Of those that live here, the tickets in their metadata are not known yet. */
+static void
+note_unheard (Manager *manager, GPtrArray *uuids)
+{
+  for (guint i = 0; i < uuids->len; i++) {
+    const char *uuid = g_ptr_array_index (uuids, i);
+    const Guest *guest = g_hash_table_lookup (manager->guests, uuid);
+
+    if (guest != NULL && guest_is_unheard (guest))
+      g_hash_table_add (manager->unheard, g_strdup (uuid));
+  }
+}
+
 static void
 on_listed (GPtrArray *uuids, gpointer user_data)
 {
@@ -75,6 +89,8 @@ on_listed (GPtrArray *uuids, gpointer user_data)
     input (manager, uuid, MIGRATION_INPUT_NOT_LISTED);
   for (guint i = 0; i < uuids->len; i++)
     input (manager, g_ptr_array_index (uuids, i), MIGRATION_INPUT_LISTED);
+  if (!manager->host.has_listed)
+    note_unheard (manager, uuids);
   manager->host.has_listed = TRUE;
 }
 
@@ -119,11 +135,12 @@ static const LibvirtWatchCallbacks watch_callbacks = {
 /* peers */
 
 static const char *
-look_up_ticket (const char *domain, gpointer user_data)
+look_up_ticket (const char *domain, bool *is_early, gpointer user_data)
 {
   Manager *manager = user_data;
   Guest *guest = g_hash_table_lookup (manager->guests, domain);
 
+  *is_early = !manager->host.has_listed || g_hash_table_size (manager->unheard) > 0;
   return guest != NULL ? guest_get_ticket (guest) : NULL;
 }
 
@@ -179,9 +196,12 @@ static void
 on_guest_changed (const char *uuid, gpointer user_data)
 {
   Manager *manager = user_data;
+  const Guest *guest = g_hash_table_lookup (manager->guests, uuid);
   GuestView view;
 
-  guest_get_view (g_hash_table_lookup (manager->guests, uuid), &view);
+  if (!guest_is_unheard (guest))
+    g_hash_table_remove (manager->unheard, uuid);
+  guest_get_view (guest, &view);
   bus_service_set_domain (manager->service, uuid, &view);
 }
 
@@ -238,6 +258,7 @@ manager_new_with_folders (GDBusConnection *bus, Settings *settings, GTlsCertific
   manager->refusals = refusal_log_new (0);
   manager->guests =
     g_hash_table_new_full (g_str_hash, g_str_equal, g_free, (GDestroyNotify) guest_free);
+  manager->unheard = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   manager->unconfirmed = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   manager->pin = identity_pin (identity, error);
   if (manager->pin == NULL)
@@ -327,6 +348,7 @@ manager_free (Manager *manager)
   if (manager->host.listener != NULL)
     g_signal_handlers_disconnect_by_data (manager->host.listener, manager);
   g_clear_pointer (&manager->guests, g_hash_table_unref);
+  g_clear_pointer (&manager->unheard, g_hash_table_unref);
   g_clear_pointer (&manager->unconfirmed, g_hash_table_unref);
   if (manager->host.listener != NULL)
     peer_listener_stop (manager->host.listener);

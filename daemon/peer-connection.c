@@ -4,6 +4,7 @@
 #include "peer-connection.h"
 
 #include "error.h"
+#include "peer-origin.h"
 #include "peer-stream.h"
 #include "peer-tls.h"
 
@@ -17,11 +18,14 @@ struct _PeerConnection {
   GTlsConnection *tls;
   PeerService *service; /* NULL until the peer is encrypted */
   char *address;
+  char *origin;
   PeerAuthority *authority; /* NULL: the ticket is all */
 
   /* what the service gets */
   PeerTicketLookup lookup;
   gpointer lookup_data;
+  PeerClaimGate gate; /* or NULL */
+  gpointer gate_data;
 
   /* the way there */
   PeerPhase phase;
@@ -86,16 +90,21 @@ connection_fail (PeerConnection *self, GError *error, const char *step)
   g_error_free (error);
 }
 
-static char *
-socket_describe_peer (GSocketConnection *socket)
+static void
+connection_note_peer (PeerConnection *self)
 {
-  g_autoptr (GSocketAddress) address = g_socket_connection_get_remote_address (socket, NULL);
+  g_autoptr (GSocketAddress) address = g_socket_connection_get_remote_address (self->socket, NULL);
+  GInetAddress *inet_address;
 
   /* the peer may be gone already; what follows notices */
-  if (!G_IS_INET_SOCKET_ADDRESS (address))
-    return g_strdup ("unknown");
-  return g_inet_address_to_string (
-    g_inet_socket_address_get_address (G_INET_SOCKET_ADDRESS (address)));
+  if (!G_IS_INET_SOCKET_ADDRESS (address)) {
+    self->address = g_strdup ("unknown");
+    self->origin = g_strdup (self->address);
+    return;
+  }
+  inet_address = g_inet_socket_address_get_address (G_INET_SOCKET_ADDRESS (address));
+  self->address = g_inet_address_to_string (inet_address);
+  self->origin = peer_origin_describe (inet_address);
 }
 
 /* callbacks and signals */
@@ -124,6 +133,14 @@ on_first_bytes (GSocket *socket, GIOCondition condition, gpointer user_data)
 }
 
 /* service callbacks */
+
+static const char *
+on_find_obstacle (gpointer user_data)
+{
+  PeerConnection *self = user_data;
+
+  return self->gate != NULL ? self->gate (self, self->gate_data) : NULL;
+}
 
 static void
 on_claimed (gpointer user_data)
@@ -160,6 +177,7 @@ on_ended (const GError *error, gpointer user_data)
 }
 
 static const PeerServiceCallbacks service_callbacks = {
+  .find_obstacle = on_find_obstacle,
   .claimed = on_claimed,
   .checked = on_checked,
   .abandoned = on_abandoned,
@@ -221,6 +239,7 @@ peer_connection_finalize (GObject *object)
   g_clear_object (&self->authority);
   g_clear_object (&self->socket);
   g_clear_object (&self->cancellable);
+  g_free (self->origin);
   g_free (self->address);
   G_OBJECT_CLASS (peer_connection_parent_class)->finalize (object);
 }
@@ -252,11 +271,18 @@ peer_connection_new (GSocketConnection *socket, PeerTicketLookup lookup, gpointe
   PeerConnection *self = g_object_new (PEER_TYPE_CONNECTION, NULL);
 
   self->socket = g_object_ref (socket);
-  self->address = socket_describe_peer (socket);
+  connection_note_peer (self);
   self->phase_since_us = g_get_monotonic_time ();
   self->lookup = lookup;
   self->lookup_data = lookup_data;
   return self;
+}
+
+void
+peer_connection_set_gate (PeerConnection *self, PeerClaimGate gate, gpointer user_data)
+{
+  self->gate = gate;
+  self->gate_data = user_data;
 }
 
 void
@@ -328,6 +354,12 @@ const char *
 peer_connection_get_address (PeerConnection *self)
 {
   return self->address;
+}
+
+const char *
+peer_connection_get_origin (PeerConnection *self)
+{
+  return self->origin;
 }
 
 void

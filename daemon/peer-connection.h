@@ -41,6 +41,16 @@ typedef enum {
 PeerConnection *peer_connection_new (GSocketConnection *socket, PeerTicketLookup lookup,
                                      gpointer lookup_data);
 
+/*
+ * Who is asked before a claim with a right ticket is accepted, the domain of which peer_connection_get_domain()
+ * knows by then: NULL, or a constant clause that says why there is no place for it. Then the peer is told that,
+ * and that it may come again. Must not close this connection.
+ */
+typedef const char *(*PeerClaimGate) (PeerConnection *connection, gpointer user_data);
+
+/* Without a gate there always is a place. */
+void peer_connection_set_gate (PeerConnection *self, PeerClaimGate gate, gpointer user_data);
+
 /* Wait for the first bytes; closes unless claimed in @claim_ms. */
 void peer_connection_start (PeerConnection *self, guint claim_ms);
 
@@ -59,14 +69,17 @@ gint64 peer_connection_get_phase_since_us (PeerConnection *self);
 /* Whether the peer has sent a byte, be it one that only waits to be noticed. */
 bool peer_connection_has_spoken (PeerConnection *self);
 
-/* The claimed domain, or NULL before the claim. */
+/* The claimed domain, or NULL before a claim with its ticket. */
 const char *peer_connection_get_domain (PeerConnection *self);
 
-/* What migration it was claimed for (migration-id.h), or NULL before the claim. */
+/* What migration it was claimed for (migration-id.h), or NULL likewise. */
 const char *peer_connection_get_migration (PeerConnection *self);
 
 /* The peer's IP address, in text. */
 const char *peer_connection_get_address (PeerConnection *self);
+
+/* What it counts as where strangers are counted: peer_origin_describe(). */
+const char *peer_connection_get_origin (PeerConnection *self);
 
 /* Send a record, or take all records back; ignored unless claimed and open. */
 void peer_connection_push_record (PeerConnection *self, GBytes *record);

@@ -11,39 +11,48 @@ tally_get (Tally *tally, const char *key)
 }
 
 static Tally *
-tally_addresses (const GQueue *queue)
+tally_origins (const GQueue *queue)
 {
   Tally *tally = g_hash_table_new (g_str_hash, g_str_equal);
 
   for (GList *l = queue->head; l != NULL; l = l->next) {
-    const char *address = peer_connection_get_address (l->data);
+    const char *origin = peer_connection_get_origin (l->data);
 
-    g_hash_table_insert (tally, (gpointer) address,
-                         GUINT_TO_POINTER (tally_get (tally, address) + 1));
+    g_hash_table_insert (tally, (gpointer) origin,
+                         GUINT_TO_POINTER (tally_get (tally, origin) + 1));
   }
   return tally;
 }
 
 static bool
-is_from (PeerConnection *connection, const char *address)
+is_from (PeerConnection *connection, const char *origin)
 {
-  return address == NULL || g_str_equal (peer_connection_get_address (connection), address);
+  return origin == NULL || g_str_equal (peer_connection_get_origin (connection), origin);
 }
 
 static bool
-is_for (PeerConnection *connection, const char *domain)
+is_claim_of (PeerConnection *connection, const char *domain, const char *address)
 {
-  return domain == NULL || g_str_equal (peer_connection_get_domain (connection), domain);
+  return (domain == NULL || g_str_equal (peer_connection_get_domain (connection), domain)) &&
+         (address == NULL || g_str_equal (peer_connection_get_address (connection), address));
+}
+
+/* What is claimed, and from where. */
+static char *
+make_pair (PeerConnection *connection)
+{
+  return g_strconcat (peer_connection_get_domain (connection), " ",
+                      peer_connection_get_address (connection), NULL);
 }
 
 /* Does @a go before @b, by the rules of peer_crowd_find_idler()? */
 static bool
-idles_more (Tally *addresses, PeerConnection *a, PeerConnection *b)
+idles_more (Tally *origins, PeerConnection *a, PeerConnection *b)
 {
   bool a_is_silent = peer_connection_get_phase (a) == PEER_PHASE_SILENT;
   bool b_is_silent = peer_connection_get_phase (b) == PEER_PHASE_SILENT;
-  guint a_count = tally_get (addresses, peer_connection_get_address (a));
-  guint b_count = tally_get (addresses, peer_connection_get_address (b));
+  guint a_count = tally_get (origins, peer_connection_get_origin (a));
+  guint b_count = tally_get (origins, peer_connection_get_origin (b));
 
   if (a_is_silent != b_is_silent)
     return a_is_silent;
@@ -73,22 +82,22 @@ is_awaited (PeerConnection *connection)
 /* public functions */
 
 guint
-peer_crowd_count_from (const GQueue *queue, const char *address)
+peer_crowd_count_from (const GQueue *strangers, const char *origin)
 {
   guint count = 0;
 
-  for (GList *l = queue->head; l != NULL; l = l->next)
-    count += is_from (l->data, address);
+  for (GList *l = strangers->head; l != NULL; l = l->next)
+    count += is_from (l->data, origin);
   return count;
 }
 
 guint
-peer_crowd_count_for (const GQueue *claimed, const char *domain)
+peer_crowd_count_claims (const GQueue *claimed, const char *domain, const char *address)
 {
   guint count = 0;
 
   for (GList *l = claimed->head; l != NULL; l = l->next)
-    count += is_for (l->data, domain);
+    count += is_claim_of (l->data, domain, address);
   return count;
 }
 
@@ -105,12 +114,12 @@ peer_crowd_count_in (const GQueue *queue, PeerPhase phase)
 PeerConnection *
 peer_crowd_find_crowded (const GQueue *queue, PeerPhase phase)
 {
-  g_autoptr (GHashTable) addresses = tally_addresses (queue);
+  g_autoptr (GHashTable) origins = tally_origins (queue);
   PeerConnection *crowded = NULL;
   guint most = 0;
 
   for (GList *l = queue->head; l != NULL; l = l->next) {
-    guint count = tally_get (addresses, peer_connection_get_address (l->data));
+    guint count = tally_get (origins, peer_connection_get_origin (l->data));
 
     if (peer_connection_get_phase (l->data) != phase)
       continue;
@@ -126,12 +135,12 @@ peer_crowd_find_crowded (const GQueue *queue, PeerPhase phase)
 PeerConnection *
 peer_crowd_find_lonely (const GQueue *queue, PeerPhase phase)
 {
-  g_autoptr (GHashTable) addresses = tally_addresses (queue);
+  g_autoptr (GHashTable) origins = tally_origins (queue);
   PeerConnection *lonely = NULL;
   guint fewest = 0;
 
   for (GList *l = queue->head; l != NULL; l = l->next) {
-    guint count = tally_get (addresses, peer_connection_get_address (l->data));
+    guint count = tally_get (origins, peer_connection_get_origin (l->data));
 
     if (peer_connection_get_phase (l->data) != phase)
       continue;
@@ -146,16 +155,16 @@ peer_crowd_find_lonely (const GQueue *queue, PeerPhase phase)
 }
 
 PeerConnection *
-peer_crowd_find_idler (const GQueue *strangers, const char *address, guint crowd)
+peer_crowd_find_idler (const GQueue *strangers, const char *origin, guint crowd)
 {
-  g_autoptr (GHashTable) addresses = tally_addresses (strangers);
+  g_autoptr (GHashTable) origins = tally_origins (strangers);
   PeerConnection *idler = NULL;
 
   for (GList *l = strangers->head; l != NULL; l = l->next) {
     /* asking the socket last, as that costs a system call */
-    if (is_from (l->data, address) &&
-        tally_get (addresses, peer_connection_get_address (l->data)) >= crowd &&
-        (idler == NULL || idles_more (addresses, l->data, idler)) && is_awaited (l->data))
+    if (is_from (l->data, origin) &&
+        tally_get (origins, peer_connection_get_origin (l->data)) >= crowd &&
+        (idler == NULL || idles_more (origins, l->data, idler)) && is_awaited (l->data))
       idler = l->data;
   }
   return idler;
@@ -164,12 +173,12 @@ peer_crowd_find_idler (const GQueue *strangers, const char *address, guint crowd
 PeerConnection *
 peer_crowd_find_surplus (const GQueue *strangers, guint crowd)
 {
-  g_autoptr (GHashTable) addresses = tally_addresses (strangers);
+  g_autoptr (GHashTable) origins = tally_origins (strangers);
   PeerConnection *surplus = NULL;
   guint most = crowd;
 
   for (GList *l = strangers->head; l != NULL; l = l->next) {
-    guint count = tally_get (addresses, peer_connection_get_address (l->data));
+    guint count = tally_get (origins, peer_connection_get_origin (l->data));
 
     if (peer_connection_get_phase (l->data) == PEER_PHASE_READY && count >= most) {
       surplus = l->data;
@@ -180,21 +189,22 @@ peer_crowd_find_surplus (const GQueue *strangers, guint crowd)
 }
 
 PeerConnection *
-peer_crowd_find_repeater (const GQueue *claimed, const char *domain, const char *address)
+peer_crowd_find_repeater (const GQueue *claimed, PeerConnection *claimant, const char *domain,
+                          const char *address)
 {
   g_autoptr (GHashTable) pairs = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   PeerConnection *repeater = NULL;
   guint most = 1;
 
+  g_hash_table_insert (pairs, make_pair (claimant), GUINT_TO_POINTER (1));
   /* from the newest to the oldest: the last that is counted of a pair is its oldest */
   for (GList *l = claimed->tail; l != NULL; l = l->prev) {
     g_autofree char *pair = NULL;
     guint count;
 
-    if (!is_for (l->data, domain) || !is_from (l->data, address))
+    if (!is_claim_of (l->data, domain, address))
       continue;
-    pair = g_strconcat (peer_connection_get_domain (l->data), " ",
-                        peer_connection_get_address (l->data), NULL);
+    pair = make_pair (l->data);
     count = tally_get (pairs, pair) + 1;
     g_hash_table_replace (pairs, g_steal_pointer (&pair), GUINT_TO_POINTER (count));
     if (count > most) {

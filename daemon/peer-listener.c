@@ -3,6 +3,7 @@
 
 #include "error.h"
 #include "peer-crowd.h"
+#include "peer-room.h"
 
 struct _PeerListener {
   GObject parent_instance;
@@ -19,9 +20,7 @@ struct _PeerListener {
 
   guint make_room_id; /* for the next handshake, while there is none */
 
-  /* of PeerConnection, oldest first, each owned by the queue it is in */
-  GQueue strangers;
-  GQueue claimed;
+  PeerRoom room;
 };
 
 enum {
@@ -55,7 +54,7 @@ list_claimants (PeerListener *self, const char *domain)
 {
   GPtrArray *claimants = g_ptr_array_new_with_free_func (g_object_unref);
 
-  for (GList *l = self->claimed.head; l != NULL; l = l->next) {
+  for (GList *l = self->room.claimed.head; l != NULL; l = l->next) {
     if (g_str_equal (peer_connection_get_domain (l->data), domain))
       g_ptr_array_add (claimants, g_object_ref (l->data));
   }
@@ -72,15 +71,6 @@ close_all (GQueue *connections)
     peer_connection_close (connection, "this daemon takes no more");
 }
 
-static void
-refuse (PeerListener *self, const char *address, const char *why)
-{
-  g_autoptr (GError) error = g_error_new (CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_FAILED,
-                                          "refused a connection from %s: %s", address, why);
-
-  g_signal_emit (self, signals[SIGNAL_REFUSED], 0, error);
-}
-
 /* How long a handshake may take while @ready others wait for theirs: so that none waits for more than
  * PEER_LISTENER_READY_MS. */
 static gint64
@@ -95,19 +85,20 @@ static void
 shake_next_hands (PeerListener *self)
 {
   while (self->service != NULL) {
-    PeerConnection *next = peer_crowd_find_lonely (&self->strangers, PEER_PHASE_READY);
+    PeerConnection *next = peer_crowd_find_lonely (&self->room.strangers, PEER_PHASE_READY);
     PeerConnection *slowest;
     gint64 left_ms;
 
     g_clear_handle_id (&self->make_room_id, g_source_remove);
     if (next == NULL)
       return;
-    if (peer_crowd_count_in (&self->strangers, PEER_PHASE_SHAKING) < PEER_LISTENER_HANDSHAKES_MAX) {
+    if (peer_crowd_count_in (&self->room.strangers, PEER_PHASE_SHAKING) <
+        PEER_LISTENER_HANDSHAKES_MAX) {
       peer_connection_shake_hands (next, self->certificate, self->authority);
       continue;
     }
-    slowest = peer_crowd_find_crowded (&self->strangers, PEER_PHASE_SHAKING);
-    left_ms = get_handshake_ms (peer_crowd_count_in (&self->strangers, PEER_PHASE_READY)) -
+    slowest = peer_crowd_find_crowded (&self->room.strangers, PEER_PHASE_SHAKING);
+    left_ms = get_handshake_ms (peer_crowd_count_in (&self->room.strangers, PEER_PHASE_READY)) -
               (g_get_monotonic_time () - peer_connection_get_phase_since_us (slowest)) / 1000;
     if (left_ms > 0) {
       self->make_room_id = g_timeout_add ((guint) left_ms, on_make_room, self);
@@ -116,93 +107,6 @@ shake_next_hands (PeerListener *self)
     /* comes back here from on_connection_closed() */
     peer_connection_close (slowest, "its TLS handshake took long, and others waited");
   }
-}
-
-/* Have one stranger fewer, of an address that has @crowd of them or more: of @address unless it is NULL. */
-static bool
-make_room_at (PeerListener *self, const char *address, guint crowd)
-{
-  PeerConnection *idler = peer_crowd_find_idler (&self->strangers, address, crowd);
-
-  if (idler == NULL)
-    return false;
-  peer_connection_close (idler, "it kept this daemon waiting, and others came");
-  return true;
-}
-
-/* Have one stranger fewer for one of an address that has @crowd of them: nobody who comes from less of a
- * crowd goes for it. */
-static bool
-make_room_anywhere (PeerListener *self, guint crowd)
-{
-  PeerConnection *surplus;
-
-  if (make_room_at (self, NULL, crowd))
-    return true;
-  /* one more than it would have with this one */
-  surplus = peer_crowd_find_surplus (&self->strangers, crowd + 2);
-  if (surplus == NULL)
-    return false;
-  peer_connection_close (surplus, "too many connections from there without a claim");
-  return true;
-}
-
-static bool
-make_room_for_stranger (PeerListener *self, const char *address)
-{
-  guint crowd = peer_crowd_count_from (&self->strangers, address);
-
-  if (crowd >= PEER_LISTENER_STRANGERS_PER_ADDRESS && !make_room_at (self, address, crowd)) {
-    refuse (self, address, "too many connections from there without a claim");
-    return false;
-  }
-  if (self->strangers.length >= PEER_LISTENER_STRANGERS_MAX && !make_room_anywhere (self, crowd)) {
-    refuse (self, address, "too many connections without a claim");
-    return false;
-  }
-  return true;
-}
-
-/* Have one claim fewer, of @domain and from @address unless these are NULL; as @connection is the last
- * to come, it goes if nobody else must. */
-static void
-push_out_claim (PeerListener *self, PeerConnection *connection, const char *domain,
-                const char *address, const char *why)
-{
-  PeerConnection *repeater = peer_crowd_find_repeater (&self->claimed, domain, address);
-  PeerConnection *one_too_many = repeater != NULL ? repeater : connection;
-
-  refuse (self, peer_connection_get_address (one_too_many), why);
-  peer_connection_close (one_too_many, why);
-}
-
-static void
-make_room_for_claim (PeerListener *self, PeerConnection *connection)
-{
-  const char *address = peer_connection_get_address (connection);
-  const char *domain = peer_connection_get_domain (connection);
-
-  if (peer_crowd_count_for (&self->claimed, domain) > PEER_LISTENER_CLAIMED_PER_DOMAIN)
-    push_out_claim (self, connection, domain, NULL, "too many connections that claim its domain");
-  else if (peer_crowd_count_from (&self->claimed, address) > PEER_LISTENER_CLAIMED_PER_ADDRESS)
-    push_out_claim (self, connection, NULL, address,
-                    "too many connections from there with a claim");
-  else if (self->claimed.length > PEER_LISTENER_CLAIMED_MAX)
-    push_out_claim (self, connection, NULL, NULL, "too many peers with a claim");
-}
-
-static void
-greet_claimant (PeerListener *self, PeerConnection *connection)
-{
-  g_autoptr (PeerConnection) kept = g_object_ref (connection);
-
-  g_queue_remove (&self->strangers, connection);
-  g_queue_push_tail (&self->claimed, connection);
-  make_room_for_claim (self, connection);
-  if (g_queue_find (&self->claimed, connection) != NULL)
-    g_signal_emit (self, signals[SIGNAL_CLAIMED], 0, peer_connection_get_domain (connection),
-                   peer_connection_get_migration (connection),
-                   peer_connection_get_address (connection));
 }
 
 /* callbacks and signals */
@@ -218,6 +122,21 @@ on_make_room (gpointer user_data)
 }
 
 static void
+on_refused (const GError *error, gpointer user_data)
+{
+  g_signal_emit (user_data, signals[SIGNAL_REFUSED], 0, error);
+}
+
+/* PeerClaimGate */
+static const char *
+on_claim (PeerConnection *connection, gpointer user_data)
+{
+  PeerListener *self = user_data;
+
+  return peer_room_make_for_claim (&self->room, connection);
+}
+
+static void
 on_connection_advanced (PeerConnection *connection, gpointer user_data)
 {
   PeerListener *self = user_data;
@@ -228,7 +147,11 @@ on_connection_advanced (PeerConnection *connection, gpointer user_data)
     shake_next_hands (self);
     break;
   case PEER_PHASE_CLAIMED:
-    greet_claimant (self, connection);
+    g_queue_remove (&self->room.strangers, connection);
+    g_queue_push_tail (&self->room.claimed, connection);
+    g_signal_emit (self, signals[SIGNAL_CLAIMED], 0, peer_connection_get_domain (connection),
+                   peer_connection_get_migration (connection),
+                   peer_connection_get_address (connection));
     break;
   case PEER_PHASE_SILENT:
   case PEER_PHASE_SHAKING:
@@ -250,12 +173,12 @@ on_connection_closed (PeerConnection *connection, const GError *error, gpointer 
   PeerListener *self = user_data;
   g_autoptr (PeerConnection) owned = connection;
 
-  if (g_queue_remove (&self->strangers, connection)) {
+  if (g_queue_remove (&self->room.strangers, connection)) {
     /* a check is over when it is over */
     if (peer_connection_get_phase (connection) != PEER_PHASE_CHECKED)
       g_signal_emit (self, signals[SIGNAL_REFUSED], 0, error);
     shake_next_hands (self);
-  } else if (g_queue_remove (&self->claimed, connection)) {
+  } else if (g_queue_remove (&self->room.claimed, connection)) {
     g_signal_emit (self, signals[SIGNAL_GONE], 0, peer_connection_get_domain (connection),
                    peer_connection_get_migration (connection));
   }
@@ -267,18 +190,18 @@ on_incoming (GSocketService *service, GSocketConnection *socket, GObject *source
 {
   PeerListener *self = user_data;
   PeerConnection *connection = peer_connection_new (socket, self->lookup, self->lookup_data);
-  const char *address = peer_connection_get_address (connection);
 
-  if (!make_room_for_stranger (self, address)) {
+  if (!peer_room_make_for_stranger (&self->room, connection)) {
     (void) g_io_stream_close (G_IO_STREAM (socket), NULL, NULL);
     g_object_unref (connection);
     return TRUE;
   }
 
-  g_queue_push_tail (&self->strangers, connection);
+  g_queue_push_tail (&self->room.strangers, connection);
   g_signal_connect_object (connection, "advanced", G_CALLBACK (on_connection_advanced), self, 0);
   g_signal_connect_object (connection, "abandoned", G_CALLBACK (on_connection_abandoned), self, 0);
   g_signal_connect_object (connection, "closed", G_CALLBACK (on_connection_closed), self, 0);
+  peer_connection_set_gate (connection, on_claim, self);
   peer_connection_start (connection, self->claim_ms);
   return TRUE;
 }
@@ -338,8 +261,7 @@ peer_listener_class_init (PeerListenerClass *klass)
 static void
 peer_listener_init (PeerListener *self)
 {
-  g_queue_init (&self->strangers);
-  g_queue_init (&self->claimed);
+  peer_room_init (&self->room, on_refused, self);
 }
 
 /* public methods */
@@ -411,8 +333,8 @@ peer_listener_stop (PeerListener *self)
     self->port = 0;
   }
   g_clear_handle_id (&self->make_room_id, g_source_remove);
-  close_all (&self->strangers);
-  close_all (&self->claimed);
+  close_all (&self->room.strangers);
+  close_all (&self->room.claimed);
 }
 
 uint16_t
@@ -424,7 +346,7 @@ peer_listener_get_port (PeerListener *self)
 bool
 peer_listener_has_claim (PeerListener *self, const char *domain, const char *migration)
 {
-  for (GList *l = self->claimed.head; l != NULL; l = l->next) {
+  for (GList *l = self->room.claimed.head; l != NULL; l = l->next) {
     if (g_str_equal (peer_connection_get_domain (l->data), domain) &&
         g_str_equal (peer_connection_get_migration (l->data), migration))
       return true;

@@ -11,33 +11,35 @@
  * PeerListener - where destination hosts fetch the records of this host's domains
  *
  * What strangers can take up is bounded: each has PEER_LISTENER_CLAIM_MS to show a ticket, and there
- * are PEER_LISTENER_STRANGERS_MAX of them at most, PEER_LISTENER_STRANGERS_PER_ADDRESS from one address.
+ * are PEER_LISTENER_STRANGERS_MAX of them at most, PEER_LISTENER_STRANGERS_PER_ORIGIN from one IPv4 address or
+ * one IPv6 network of 64 bits (peer-origin.h), which the hosts of a cluster may have to share.
  * At either limit a new one pushes out one that keeps us waiting, or that comes from more of a crowd
  * (peer-crowd.h), so that a flood cannot keep out a peer that claims at once; if there is none, it is
  * refused.
  *
  * Peers with a ticket count apart: PEER_LISTENER_CLAIMED_MAX in all, PEER_LISTENER_CLAIMED_PER_ADDRESS from
  * one address, and PEER_LISTENER_CLAIMED_PER_DOMAIN for one domain, since whoever may read a domain's XML has
- * its ticket. At a limit the oldest of those goes that have claimed the same domain from the same
- * address more than once; if nobody has, the new one is refused. One that uses its ticket only to check
+ * its ticket. These count by whole addresses, as it takes a ticket for each domain. At a limit the oldest of
+ * those goes that have claimed the same domain from the same address more than once; if nobody has, the new
+ * one is told to come again. One that uses its ticket only to check
  * stays a stranger in all this, though no signal tells of it.
  *
  * GIO does a TLS handshake in a thread of the pool that all of GIO uses, ten at first; so there are
  * PEER_LISTENER_HANDSHAKES_MAX at a time, none for a peer that said nothing yet. While others wait, one
  * that takes longer than PEER_LISTENER_HANDSHAKE_MS makes room, and if many wait sooner, so that none
- * waits for more than PEER_LISTENER_READY_MS. The next is of the address that has the fewest strangers,
+ * waits for more than PEER_LISTENER_READY_MS. The next is of the origin that has the fewest strangers,
  * and the one that makes room of that with the most.
  */
 
-#define PEER_LISTENER_CLAIM_MS              5000
-#define PEER_LISTENER_STRANGERS_MAX         128
-#define PEER_LISTENER_STRANGERS_PER_ADDRESS 32
-#define PEER_LISTENER_HANDSHAKES_MAX        6
-#define PEER_LISTENER_HANDSHAKE_MS          300
-#define PEER_LISTENER_READY_MS              2000
-#define PEER_LISTENER_CLAIMED_MAX           512
-#define PEER_LISTENER_CLAIMED_PER_ADDRESS   128
-#define PEER_LISTENER_CLAIMED_PER_DOMAIN    8
+#define PEER_LISTENER_CLAIM_MS             5000
+#define PEER_LISTENER_STRANGERS_MAX        128
+#define PEER_LISTENER_STRANGERS_PER_ORIGIN 32
+#define PEER_LISTENER_HANDSHAKES_MAX       6
+#define PEER_LISTENER_HANDSHAKE_MS         300
+#define PEER_LISTENER_READY_MS             2000
+#define PEER_LISTENER_CLAIMED_MAX          512
+#define PEER_LISTENER_CLAIMED_PER_ADDRESS  128
+#define PEER_LISTENER_CLAIMED_PER_DOMAIN   8
 
 #define PEER_TYPE_LISTENER (peer_listener_get_type ())
 G_DECLARE_FINAL_TYPE (PeerListener, peer_listener, PEER, LISTENER, GObject)

@@ -66,13 +66,39 @@ service_end (PeerService *self, const GError *error)
   self->callbacks->ended (error, self->user_data);
 }
 
+/* Answer with @code and @answer, and end the connection, and say what its peer did in this host's journal. */
+static void
+service_refuse (PeerService *self, GDBusMethodInvocation *invocation, ClockferryError code,
+                const char *answer, const char *what)
+{
+  g_autoptr (GError)
+    error = g_error_new (CLOCKFERRY_ERROR, (int) code, "%s %s", self->address, what);
+
+  g_dbus_method_invocation_return_error_literal (invocation, CLOCKFERRY_ERROR, (int) code, answer);
+  service_end (self, error);
+}
+
+/* The stranger has no ticket that is right, or with @is_early none that is right yet. Both are said in the same
+ * words of a domain that is here and of one that is not. */
+static void
+service_turn_away (PeerService *self, GDBusMethodInvocation *invocation, bool is_early)
+{
+  if (is_early)
+    service_refuse (self, invocation, CLOCKFERRY_ERROR_NOT_YET,
+                    "the daemon there was just started and does not know its domains yet",
+                    "came before this daemon knew its domains");
+  else
+    service_refuse (self, invocation, CLOCKFERRY_ERROR_NOT_AUTHORIZED,
+                    "no such domain, or not its ticket", "has no valid ticket");
+}
+
 /* Whether the stranger may have what it asks for; else @invocation was answered. */
 static bool
 service_authorise (PeerService *self, GDBusMethodInvocation *invocation, const char *domain,
                    const char *ticket)
 {
-  g_autoptr (GError) error = NULL;
-  const char *expected;
+  const char *expected = NULL;
+  bool is_early = false;
 
   if (self->state != SERVICE_STRANGER) {
     g_dbus_method_invocation_return_error (invocation, CLOCKFERRY_ERROR,
@@ -81,17 +107,12 @@ service_authorise (PeerService *self, GDBusMethodInvocation *invocation, const c
     return false;
   }
 
-  expected = g_uuid_string_is_valid (domain) ? self->lookup (domain, self->lookup_data) : NULL;
-  if (!ticket_is_right (expected, ticket)) {
-    g_dbus_method_invocation_return_error (invocation, CLOCKFERRY_ERROR,
-                                           CLOCKFERRY_ERROR_NOT_AUTHORIZED,
-                                           "no such domain, or not its ticket");
-    error = g_error_new (CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_NOT_AUTHORIZED,
-                         "%s has no valid ticket", self->address);
-    service_end (self, error);
-    return false;
-  }
-  return true;
+  if (g_uuid_string_is_valid (domain))
+    expected = self->lookup (domain, &is_early, self->lookup_data);
+  if (ticket_is_right (expected, ticket))
+    return true;
+  service_turn_away (self, invocation, is_early);
+  return false;
 }
 
 static void
@@ -109,28 +130,35 @@ static bool
 service_accept_migration (PeerService *self, GDBusMethodInvocation *invocation,
                           const char *migration)
 {
-  g_autoptr (GError) error = NULL;
-
   if (migration_id_is_valid (migration))
     return true;
-  error = g_error_new (CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_BAD_MESSAGE,
-                       "the migration is not 32 lower-case hexadecimal digits");
-  g_dbus_method_invocation_return_gerror (invocation, error);
-  g_prefix_error (&error, "a claim by %s: ", self->address);
-  service_end (self, error);
+  service_refuse (self, invocation, CLOCKFERRY_ERROR_BAD_MESSAGE,
+                  "the migration is not 32 lower-case hexadecimal digits",
+                  "claimed a domain for a migration that is not 32 lower-case hexadecimal digits");
   return false;
 }
 
-/* What is asked for is not for those without a claim: answers, and ends the connection. */
-static void
-service_refuse (PeerService *self, GDBusMethodInvocation *invocation, const char *what)
+/* Likewise: it may have to come again. */
+static bool
+service_find_place (PeerService *self, GDBusMethodInvocation *invocation)
 {
-  g_autoptr (GError) error = g_error_new (CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_NOT_AUTHORIZED,
-                                          "%s %s before it claimed a domain", self->address, what);
+  const char *obstacle = self->callbacks->find_obstacle (self->user_data);
+  g_autofree char *answer = NULL;
+  g_autofree char *what = NULL;
 
-  g_dbus_method_invocation_return_error (invocation, CLOCKFERRY_ERROR,
-                                         CLOCKFERRY_ERROR_NOT_AUTHORIZED, "claim a domain first");
-  service_end (self, error);
+  if (obstacle == NULL)
+    return true;
+  answer = g_strdup_printf ("there is no place for it just now: %s", obstacle);
+  what = g_strdup_printf ("found no place: %s", obstacle);
+  service_refuse (self, invocation, CLOCKFERRY_ERROR_NOT_YET, answer, what);
+  return false;
+}
+
+/* What is asked for is not for those without a claim. */
+static void
+service_refuse_stranger (PeerService *self, GDBusMethodInvocation *invocation, const char *what)
+{
+  service_refuse (self, invocation, CLOCKFERRY_ERROR_NOT_AUTHORIZED, "claim a domain first", what);
 }
 
 /* dbus methods */
@@ -147,6 +175,8 @@ handle_claim (BusPeer *skeleton, GDBusMethodInvocation *invocation, const char *
     return TRUE;
   self->domain = g_strdup (domain);
   self->migration = g_strdup (migration);
+  if (!service_find_place (self, invocation))
+    return TRUE;
   read_clock_state (&clock);
   bus_peer_complete_claim (skeleton, invocation, clock.synchronised, clock.max_error_us);
   self->state = SERVICE_CLAIMED;
@@ -179,7 +209,8 @@ handle_abandon (BusPeer *skeleton, GDBusMethodInvocation *invocation, gpointer u
   PeerService *self = user_data;
 
   if (self->state != SERVICE_CLAIMED) {
-    service_refuse (self, invocation, "abandoned its migration");
+    service_refuse_stranger (self, invocation,
+                             "abandoned its migration before it claimed a domain");
     return TRUE;
   }
   bus_peer_complete_abandon (skeleton, invocation);
@@ -195,7 +226,7 @@ handle_time (BusPeer *skeleton, GDBusMethodInvocation *invocation, gpointer user
   if (self->state == SERVICE_CLAIMED || self->state == SERVICE_CHECKED)
     bus_peer_complete_time (skeleton, invocation, host_clock_boottime_ns ());
   else
-    service_refuse (self, invocation, "asked for the time");
+    service_refuse_stranger (self, invocation, "asked for the time before it claimed a domain");
   return TRUE;
 }
 

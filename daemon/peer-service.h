@@ -16,14 +16,20 @@
  * stranger sent, bounded and in the form of a UUID. The comparison with the stranger's ticket, in
  * constant time, is not the owner's business: it is done in peer-service.c.
  *
+ * *@is_early, which is false, is to be set for as long as this host's domains are not all known: who
+ * is not right then may be later, and is told so, whatever domain was asked for.
+ *
  * Returns: (transfer none): valid until the main context runs again
  */
-typedef const char *(*PeerTicketLookup) (const char *domain, gpointer user_data);
+typedef const char *(*PeerTicketLookup) (const char *domain, bool *is_early, gpointer user_data);
 
 typedef struct PeerService PeerService;
 
-/* Each may stop and free the service. */
+/* Each may stop and free the service, but for the first. */
 typedef struct {
+  /* It has shown the ticket of peer_service_get_domain(): NULL, or why it can not claim it just now, a constant
+   * clause. Then it is told to come again, and has ended. */
+  const char *(*find_obstacle) (gpointer user_data);
   /* It has shown a ticket: the domain is its to have records of ... */
   void (*claimed) (gpointer user_data);
   /* ... or it only looks whether it could claim. */
@@ -50,10 +56,10 @@ void peer_service_stop (PeerService *self);
 void peer_service_free (PeerService *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (PeerService, peer_service_free)
 
-/* The claimed domain, or NULL before the claim. */
+/* The claimed domain, or NULL before a claim with its ticket. */
 const char *peer_service_get_domain (const PeerService *self);
 
-/* What migration it was claimed for (migration-id.h), or NULL before the claim. */
+/* What migration it was claimed for (migration-id.h), or NULL likewise. */
 const char *peer_service_get_migration (const PeerService *self);
 
 /* Send a record, or take all records back; ignored unless claimed and not stopped. */

@@ -21,9 +21,10 @@
 
 /*
  * Longest time that all waits of one QEMU inside KVM_SET_CLOCK may take together. `cont` must not be
- * held up for more than 50 ms; the rest is for a busy host that wakes a sleeper late.
+ * held up for more than 50 ms; the rest is for a busy host that wakes a sleeper late, and for what is
+ * done once it is awake, which is up to 10 ms on an emulated host.
  */
-#define HELPER_WAIT_MAX_MS 40
+#define HELPER_WAIT_MAX_MS 35
 
 /* Sane limits of a fix-up: clocks a year apart are not credible, nor is a blackout of a day. */
 #define HELPER_THETA_MAX_NS   (365ll * 24 * 3600 * 1000000000)

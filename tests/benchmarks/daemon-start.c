@@ -83,8 +83,8 @@ on_xml (GObject *source, GAsyncResult *result, gpointer user_data)
   if (question->client->calls == 1)
     question_end (question);
   else
-    libvirt_get_state_async (G_DBUS_CONNECTION (source), LIBVIRT_QEMU_PATH, question->uuid, NULL,
-                             on_state, question);
+    libvirt_get_state_async (G_DBUS_CONNECTION (source), LIBVIRT_QEMU_PATH, question->uuid,
+                             LIBVIRT_CALL_PATIENT, NULL, on_state, question);
 }
 
 /* Prints how many ms it took. */
@@ -105,7 +105,8 @@ run_client (const char *address, guint domains, guint calls)
     Question *question = g_new0 (Question, 1);
 
     *question = (Question){ .client = &client, .uuid = load_domain_uuid (i) };
-    libvirt_get_xml_async (bus, LIBVIRT_QEMU_PATH, question->uuid, NULL, on_xml, question);
+    libvirt_get_xml_async (bus, LIBVIRT_QEMU_PATH, question->uuid, LIBVIRT_CALL_PATIENT, NULL,
+                           on_xml, question);
   }
   g_main_loop_run (loop);
   printf ("%.3f\n", (double) (g_get_monotonic_time () - start_us) / 1000);

@@ -19,7 +19,7 @@ typedef struct {
 } Fixture;
 
 static const char *
-know_no_ticket (const char *domain, gpointer user_data)
+know_no_ticket (const char *domain, bool *is_early, gpointer user_data)
 {
   return NULL;
 }
@@ -85,6 +85,36 @@ test_report_of_a_dead_qemu (Fixture *fixture, gconstpointer data)
   stand_in_qemu_hang_up (fixture->host->qemu);
   guest_input (fixture->guest, MIGRATION_INPUT_RESUMED_MIGRATED);
   g_assert_cmpuint (event_tape_count ("migration-fixed"), ==, 1);
+}
+
+/* libvirt says that it runs, and then that it has ended; the report that was on its way is of one that had
+ * arrived. */
+static void
+test_report_before_the_end (Fixture *fixture, gconstpointer data)
+{
+  arrive (fixture);
+  guest_input (fixture->guest, MIGRATION_INPUT_RESUMED_MIGRATED);
+  stand_in_qemu_send_report (fixture->host->qemu, HELPER_VERDICT_FIXED, HELPER_REASON_NONE);
+  guest_input (fixture->guest, MIGRATION_INPUT_STOPPED);
+  g_assert_cmpuint (event_tape_count ("migration-fixed"), ==, 1);
+  g_assert_cmpuint (event_tape_count ("arrival-abandoned"), ==, 0);
+  g_assert_cmpint (guest_get_phase (fixture->guest), ==, MIGRATION_PHASE_ABSENT);
+}
+
+/* Libvirt was lost, and with it the event that would have said so. */
+static void
+test_gone_before_the_report (Fixture *fixture, gconstpointer data)
+{
+  const MigrationInput ends[] = { MIGRATION_INPUT_NOT_LISTED, MIGRATION_INPUT_STARTED };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (ends); i++) {
+    arrive (fixture);
+    guest_input (fixture->guest, MIGRATION_INPUT_RESUMED_MIGRATED);
+    guest_input (fixture->guest, ends[i]);
+    g_assert_cmpuint (event_tape_count ("migration-stock"), ==, i + 1);
+    g_assert_cmpuint (event_tape_count ("arrival-abandoned"), ==, 0);
+  }
+  g_assert_cmpint (guest_get_phase (fixture->guest), ==, MIGRATION_PHASE_RUNNING);
 }
 
 /* Freed with calls to libvirt and a link to a helper under way. */
@@ -192,6 +222,8 @@ main (int argc, char **argv)
 #define ADD(path, function) g_test_add ("/guest/" path, Fixture, NULL, set_up, function, tear_down)
   ADD ("report-overtaken", test_report_overtaken);
   ADD ("report-of-a-dead-qemu", test_report_of_a_dead_qemu);
+  ADD ("report-before-the-end", test_report_before_the_end);
+  ADD ("gone-before-the-report", test_gone_before_the_report);
   ADD ("freed", test_freed);
   ADD ("look/still-arriving", test_still_arriving);
   ADD ("look/missed-arrival", test_missed_arrival);

@@ -103,19 +103,41 @@ test_rolled_back (ManagedPair *pair, gconstpointer data)
     strstr (event_tape_get ("departure-unclaimed", "CLOCKFERRY_REASON"), "gave no record"));
 }
 
-/* Should it run here all the same, the report must not speak of a record that is void. */
+/* The source takes the record back, and the guest runs here all the same. */
+static void
+withdraw_and_resume (ManagedPair *pair)
+{
+  managed_host_emit (pair->source, SUSPENDED_MIGRATED);
+  managed_host_emit (pair->source, RESUMED_MIGRATED);
+  WAIT_UNTIL (event_tape_count ("departure-rolled-back") == 1);
+  managed_host_emit (pair->dest, RESUMED_MIGRATED);
+}
+
+/* The report must not speak of a record that is void. */
 static void
 test_resumed_after_withdrawal (ManagedPair *pair, gconstpointer data)
 {
+  g_autofree struct clock_record *record = stand_in_qemu_make_record (1000);
+
   managed_pair_prepare (pair);
-  managed_pair_pass_record (pair, 1000);
-  managed_host_emit (pair->source, SUSPENDED_MIGRATED);
-  managed_host_emit (pair->source, RESUMED_MIGRATED);
-  managed_pair_expect_withdraw (pair);
-  managed_host_emit (pair->dest, RESUMED_MIGRATED);
+  stand_in_qemu_stop_reading (pair->dest->qemu);
+  stand_in_qemu_send_record (pair->source->qemu, record);
+  WAIT_UNTIL (event_tape_count ("arrival-armed") == 1);
+  withdraw_and_resume (pair);
   WAIT_UNTIL (event_tape_count ("migration-stock") == 1);
   g_assert_cmpstr (event_tape_get ("migration-stock", "CLOCKFERRY_STEP"), ==, "record");
   g_assert_cmpstr (event_tape_get ("migration-stock", "CLOCKFERRY_GUEST_SRC_NS"), ==, NULL);
+}
+
+/* Nor must it say that nothing was done, when the helper had the fix-up before it was taken back. */
+static void
+test_withdrawn_after_reading (ManagedPair *pair, gconstpointer data)
+{
+  managed_pair_prepare (pair);
+  managed_pair_pass_record (pair, 1000);
+  withdraw_and_resume (pair);
+  expect_unknown ("did not report");
+  g_assert_cmpstr (event_tape_get ("migration-unknown", "CLOCKFERRY_GUEST_SRC_NS"), ==, NULL);
 }
 
 /* migrate --suspend: whenever it is resumed, it must be as stock QEMU has it */
@@ -347,6 +369,18 @@ test_silent_and_left (ManagedPair *pair, gconstpointer data)
   g_assert_cmpuint (event_tape_count ("arrival-abandoned"), ==, 0);
 }
 
+/* So has one that ends at once. */
+static void
+test_silent_and_ended (ManagedPair *pair, gconstpointer data)
+{
+  managed_pair_prepare (pair);
+  managed_pair_pass_record (pair, 1000);
+  managed_host_emit (pair->dest, RESUMED_MIGRATED);
+  managed_host_emit (pair->dest, STOPPED_DESTROYED);
+  expect_unknown ("did not report");
+  g_assert_cmpuint (event_tape_count ("arrival-abandoned"), ==, 0);
+}
+
 static void
 test_no_helper_at_destination (ManagedPair *pair, gconstpointer data)
 {
@@ -564,6 +598,7 @@ main (int argc, char **argv)
   ADD ("record-before-claim", test_record_before_claim);
   ADD ("rolled-back", test_rolled_back);
   ADD ("resumed-after-withdrawal", test_resumed_after_withdrawal);
+  ADD ("withdrawn-after-reading", test_withdrawn_after_reading);
   ADD ("arrived-paused", test_arrived_paused);
   ADD ("arrived-paused/unheard", test_arrived_paused_unheard);
   ADD ("record-of-other-domain", test_record_of_other_domain);
@@ -576,6 +611,7 @@ main (int argc, char **argv)
   ADD ("silent-helper/paused", test_silent_and_paused);
   ADD ("silent-observer", test_silent_observer);
   ADD ("silent-helper/left", test_silent_and_left);
+  ADD ("silent-helper/ended", test_silent_and_ended);
   ADD ("late-report", test_late_report);
   ADD ("late-record", test_late_record);
   ADD ("withdrawn-too-late", test_withdrawn_too_late);

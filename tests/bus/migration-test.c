@@ -119,14 +119,22 @@ test_end_to_end (Fixture *fixture, gconstpointer data)
   g_assert_cmpuint (count_at_dest (fixture, "migration-stock", NULL), ==, 1);
 }
 
-static void
-test_wrong_ticket (Fixture *fixture, gconstpointer data)
+/* What libvirt would bring, with another ticket. */
+static char *
+forge_ticket (Fixture *fixture)
 {
   const char *element = stand_in_libvirt_get_element (fixture->source_host->libvirt, WEB);
   const char *ticket = strstr (element, "ticket='") + strlen ("ticket='");
   g_autofree char *digit = g_strdup_printf ("ticket='%c", *ticket);
   g_autofree char *other = g_strdup_printf ("ticket='%c", *ticket == '0' ? '1' : '0');
-  g_autofree char *forged = replace (element, digit, other);
+
+  return replace (element, digit, other);
+}
+
+static void
+test_wrong_ticket (Fixture *fixture, gconstpointer data)
+{
+  g_autofree char *forged = forge_ticket (fixture);
 
   prepare_with (fixture, forged);
   WAIT_UNTIL (count_at_dest (fixture, "arrival-step-failed", "STEP=peer") == 1);
@@ -169,20 +177,73 @@ test_source_restarts (Fixture *fixture, gconstpointer data)
   WAIT_UNTIL (count_at_source (fixture, "departure-claimed", NULL) == 1);
 }
 
-/* A daemon that was just started has no tickets before libvirt answers; the one that it accepted before will be
- * right again. */
+/* A daemon that was just started has no tickets before libvirt has listed its domains; who asks for the first
+ * time is told to come back. */
 static void
-test_source_restarts_slowly (Fixture *fixture, gconstpointer data)
+test_source_lists_slowly (Fixture *fixture, gconstpointer data)
 {
-  prepare (fixture);
-  WAIT_UNTIL (count_at_dest (fixture, "arrival-claimed", NULL) == 1);
-
   g_clear_pointer (&fixture->source, daemon_process_stop);
   stand_in_libvirt_leave_bus (fixture->source_host->libvirt);
   fixture->source = bus_host_start_daemon (fixture->source_host);
-  WAIT_UNTIL (count_at_dest (fixture, "arrival-step-failed", "not its ticket") == 1);
+  prepare (fixture);
+  WAIT_UNTIL (count_at_dest (fixture, "arrival-step-failed", "STEP=peer") == 1);
   stand_in_libvirt_join_bus (fixture->source_host->libvirt);
-  WAIT_UNTIL (count_at_dest (fixture, "arrival-claimed", NULL) == 2);
+  WAIT_UNTIL (count_at_dest (fixture, "arrival-claimed", NULL) == 1);
+  g_assert_cmpuint (count_at_dest (fixture, "arrival-step-failed", "not its ticket"), ==, 0);
+}
+
+/* The source's daemon, newly started, has listed its domains, and asks what they are. */
+static void
+restart_source_in_the_dark (Fixture *fixture)
+{
+  g_clear_pointer (&fixture->source, daemon_process_stop);
+  stand_in_libvirt_hold (fixture->source_host->libvirt, "GetXMLDesc");
+  fixture->source = bus_host_start_daemon (fixture->source_host);
+  WAIT_UNTIL (count_at_source (fixture, "libvirt-connected", NULL) == 1);
+}
+
+static void
+test_source_adopts_slowly (Fixture *fixture, gconstpointer data)
+{
+  restart_source_in_the_dark (fixture);
+  prepare (fixture);
+  WAIT_UNTIL (count_at_dest (fixture, "arrival-step-failed", "STEP=peer") == 1);
+  stand_in_libvirt_release (fixture->source_host->libvirt);
+  WAIT_UNTIL (count_at_dest (fixture, "arrival-claimed", NULL) == 1);
+}
+
+/* Libvirt cannot say what its domains are, which a new listing mends. */
+static void
+test_source_is_told_nothing (Fixture *fixture, gconstpointer data)
+{
+  StandInLibvirt *libvirt = fixture->source_host->libvirt;
+
+  g_clear_pointer (&fixture->source, daemon_process_stop);
+  stand_in_libvirt_fail (libvirt, "GetXMLDesc", "domain is locked");
+  fixture->source = bus_host_start_daemon (fixture->source_host);
+  WAIT_UNTIL (count_at_source (fixture, "domain-not-ready", "domain is locked") == 1);
+  prepare (fixture);
+  WAIT_UNTIL (count_at_dest (fixture, "arrival-step-failed", "STEP=peer") == 1);
+  stand_in_libvirt_fail (libvirt, "GetXMLDesc", NULL);
+  stand_in_libvirt_leave_bus (libvirt);
+  stand_in_libvirt_join_bus (libvirt);
+  WAIT_UNTIL (count_at_dest (fixture, "arrival-claimed", NULL) == 1);
+}
+
+/* A wrong ticket is told the same until then, and is wrong for good afterwards. */
+static void
+test_source_adopts_slowly_and_refuses (Fixture *fixture, gconstpointer data)
+{
+  g_autofree char *forged = forge_ticket (fixture);
+
+  restart_source_in_the_dark (fixture);
+  prepare_with (fixture, forged);
+  WAIT_UNTIL (count_at_dest (fixture, "arrival-step-failed", "does not know its domains yet") == 1);
+  g_assert_cmpuint (count_at_dest (fixture, "arrival-step-failed", "not its ticket"), ==, 0);
+  stand_in_libvirt_release (fixture->source_host->libvirt);
+  WAIT_UNTIL (count_at_dest (fixture, "arrival-step-failed", "not its ticket") == 1);
+  WAIT_UNTIL (count_at_source (fixture, "peer-refused", "has no valid ticket") == 1);
+  g_assert_cmpuint (count_at_source (fixture, "departure-claimed", NULL), ==, 0);
 }
 
 static void
@@ -248,7 +309,10 @@ main (int argc, char **argv)
   ADD ("wrong-ticket", test_wrong_ticket);
   ADD ("wrong-key", test_wrong_key);
   ADD ("source-restarts", test_source_restarts);
-  ADD ("source-restarts/slowly", test_source_restarts_slowly);
+  ADD ("source-restarts/lists-slowly", test_source_lists_slowly);
+  ADD ("source-restarts/adopts-slowly", test_source_adopts_slowly);
+  ADD ("source-restarts/is-told-nothing", test_source_is_told_nothing);
+  ADD ("source-restarts/adopts-slowly-and-refuses", test_source_adopts_slowly_and_refuses);
   ADD ("rolled-back", test_rolled_back);
   ADD ("too-late", test_too_late);
   ADD ("old-ticket", test_old_ticket);

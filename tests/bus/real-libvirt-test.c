@@ -233,7 +233,8 @@ test_element (Fixture *fixture, gconstpointer data)
                                on_element, fixture);
     wait_for_answer (fixture);
     g_assert_no_error (fixture->error);
-    libvirt_get_xml_async (fixture->connection, DRIVER_PATH, fixture->uuid, NULL, on_xml, fixture);
+    libvirt_get_xml_async (fixture->connection, DRIVER_PATH, fixture->uuid, LIBVIRT_CALL_PATIENT,
+                           NULL, on_xml, fixture);
     wait_for_answer (fixture);
     g_assert_no_error (fixture->error);
 
@@ -279,7 +280,8 @@ test_policy (Fixture *fixture, gconstpointer data)
   g_assert_cmpstr (fixture->changes->str, ==,
                    CLOCKFERRY_POLICY_NS " " CLOCKFERRY_POLICY_NS " " CLOCKFERRY_DOMAIN_NS " ");
 
-  libvirt_get_xml_async (fixture->connection, DRIVER_PATH, fixture->uuid, NULL, on_xml, fixture);
+  libvirt_get_xml_async (fixture->connection, DRIVER_PATH, fixture->uuid, LIBVIRT_CALL_PATIENT,
+                         NULL, on_xml, fixture);
   wait_for_answer (fixture);
   info = domain_info_parse (fixture->xml, &fixture->error);
   g_assert_no_error (fixture->error);
@@ -292,8 +294,8 @@ test_policy (Fixture *fixture, gconstpointer data)
 static void
 test_state (Fixture *fixture, gconstpointer data)
 {
-  libvirt_get_state_async (fixture->connection, DRIVER_PATH, fixture->uuid, NULL, on_state,
-                           fixture);
+  libvirt_get_state_async (fixture->connection, DRIVER_PATH, fixture->uuid, LIBVIRT_CALL_PATIENT,
+                           NULL, on_state, fixture);
   wait_for_answer (fixture);
   g_assert_no_error (fixture->error);
   g_assert_cmpint (fixture->state.state, ==, 1 /* VIR_DOMAIN_RUNNING */);
@@ -302,7 +304,8 @@ test_state (Fixture *fixture, gconstpointer data)
 static void
 test_unknown_domain (Fixture *fixture, gconstpointer data)
 {
-  libvirt_get_xml_async (fixture->connection, DRIVER_PATH, OTHER, NULL, on_xml, fixture);
+  libvirt_get_xml_async (fixture->connection, DRIVER_PATH, OTHER, LIBVIRT_CALL_PATIENT, NULL,
+                         on_xml, fixture);
   wait_for_answer (fixture);
   g_assert_null (fixture->xml);
   g_assert_nonnull (fixture->error);

@@ -49,7 +49,7 @@ static struct {
 /* the source */
 
 static const char *
-look_up_ticket (const char *domain, gpointer user_data)
+look_up_ticket (const char *domain, bool *is_early, gpointer user_data)
 {
   g_assert_true (g_uuid_string_is_valid (domain));
   return g_str_equal (domain, WIRE_DOMAIN) ? WIRE_TICKET : NULL;

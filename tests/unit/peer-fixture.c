@@ -116,7 +116,7 @@ wait_for_last_unref (gpointer object)
 }
 
 const char *
-peer_fixture_look_up_ticket (const char *domain, gpointer user_data)
+peer_fixture_look_up_ticket (const char *domain, bool *is_early, gpointer user_data)
 {
   if (g_str_equal (domain, DOMAIN))
     return TICKET;

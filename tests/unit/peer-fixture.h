@@ -60,7 +60,7 @@ void peer_fixture_tear_down (PeerFixture *fixture, gconstpointer data);
 GTlsCertificate *peer_fixture_make_identity (void);
 
 /* What the listener is given to look tickets up. */
-const char *peer_fixture_look_up_ticket (const char *domain, gpointer user_data);
+const char *peer_fixture_look_up_ticket (const char *domain, bool *is_early, gpointer user_data);
 
 /* The listener refused one peer, with that error, which names the peer's address. */
 void peer_fixture_assert_one_refusal (PeerFixture *fixture, GQuark domain, int code);

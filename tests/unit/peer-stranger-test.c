@@ -372,7 +372,7 @@ test_too_many_strangers (PeerFixture *fixture, gconstpointer data)
   g_autoptr (GPtrArray) crowd = g_ptr_array_new_with_free_func (g_object_unref);
   guint16 port = peer_listener_get_port (fixture->listener);
 
-  for (guint i = 0; i <= PEER_LISTENER_STRANGERS_PER_ADDRESS; i++)
+  for (guint i = 0; i <= PEER_LISTENER_STRANGERS_PER_ORIGIN; i++)
     g_ptr_array_add (crowd, stranger_connect (port));
   /* the one that kept us waiting the longest makes room */
   stranger_wait_for_end (crowd->pdata[0]);
@@ -423,7 +423,7 @@ test_stalled_handshakes (PeerFixture *fixture, gconstpointer data)
   g_autoptr (GPtrArray) crowd = g_ptr_array_new_with_free_func (g_object_unref);
   guint16 port = peer_listener_get_port (fixture->listener);
 
-  for (guint i = 0; i < PEER_LISTENER_STRANGERS_PER_ADDRESS - 1; i++) {
+  for (guint i = 0; i < PEER_LISTENER_STRANGERS_PER_ORIGIN - 1; i++) {
     GSocketConnection *connection = stranger_connect (port);
 
     g_ptr_array_add (crowd, connection);

@@ -89,7 +89,7 @@ fixture_trust (Fixture *fixture, GTlsCertificate *own, const char *allowed)
 /* the source */
 
 static const char *
-look_up_ticket (const char *domain, gpointer user_data)
+look_up_ticket (const char *domain, bool *is_early, gpointer user_data)
 {
   return TICKET;
 }
