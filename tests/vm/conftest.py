@@ -124,17 +124,6 @@ def trip(arm, request):
         arm.leave()
 
 
-@pytest.fixture
-def migrate_and_judge():
-    """migration.migrate_and_judge(), with the figures printed."""
-    def migrate(guest, to_host, **options):
-        measured = migration.migrate_and_judge(guest, to_host, **options)
-        print(f"\n{guest.spec.name} to {to_host.name}\n{measured.describe()}")
-        return measured
-
-    return migrate
-
-
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
     report = (yield).get_result()

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 
 import build_tree
-import faults
+import deployment
 
 _DAEMON_PATH = "/usr/sbin/clockferryd"
 
@@ -45,10 +45,10 @@ def _exchange(path, old, new):
 def running(host, program):
     """Within it the host's daemon is this program."""
     host.run(["cp", "--archive", _DAEMON_PATH, f"{_DAEMON_PATH}.own"])
-    host.put_file(_DAEMON_PATH, program.read_bytes(), mode=0o755)
-    host.run(["systemctl", "restart", faults.DAEMON])
     try:
+        host.put_file(_DAEMON_PATH, program.read_bytes(), mode=0o755)
+        host.run(["systemctl", "restart", deployment.DAEMON_UNIT])
         yield
     finally:
         host.run(["mv", f"{_DAEMON_PATH}.own", _DAEMON_PATH])
-        host.run(["systemctl", "restart", faults.DAEMON])
+        host.run(["systemctl", "restart", deployment.DAEMON_UNIT])

@@ -6,9 +6,10 @@ import contextlib
 import host_pair
 import package_files
 
-_DAEMON_UNIT = "clockferryd.service"
+DAEMON_UNIT = "clockferryd.service"
+HOOK_PATH = "/etc/libvirt/hooks/qemu.d/50-clockferry"
+
 _SETTINGS_PATH = "/etc/clockferry/clockferry.conf.d/90-test.conf"
-_HOOK_PATH = "/etc/libvirt/hooks/qemu.d/50-clockferry"
 _INCOMING_DIR = "/var/cache/clockferry-test"
 
 # dpkg reads what is installed on a whole machine, and its scripts start a dozen programs.
@@ -24,8 +25,8 @@ journalctl --update-catalog
 systemctl daemon-reload
 systemctl reload dbus.service
 systemctl reload-or-restart libvirtd.service
-if systemctl cat {_DAEMON_UNIT} >/dev/null 2>&1; then
-    systemctl restart {_DAEMON_UNIT}
+if systemctl cat {DAEMON_UNIT} >/dev/null 2>&1; then
+    systemctl restart {DAEMON_UNIT}
 fi
 """
 
@@ -70,8 +71,8 @@ def daemon_settings(hosts, **keys):
     """Within it the daemons of these hosts run with these keys of clockferry.conf."""
     def restart(host):
         # two restarts within seconds are no sign of trouble here
-        host.run(["systemctl", "reset-failed", _DAEMON_UNIT], check=False)
-        host.run(["systemctl", "restart", _DAEMON_UNIT])
+        host.run(["systemctl", "reset-failed", DAEMON_UNIT], check=False)
+        host.run(["systemctl", "restart", DAEMON_UNIT])
 
     text = "[clockferry]\n" + "".join(f"{key}={value}\n" for key, value in keys.items())
     for host in hosts:
@@ -88,16 +89,16 @@ def daemon_settings(hosts, **keys):
 @contextlib.contextmanager
 def clockferry_out_of_service(hosts):
     """Within it both hosts are as if clockferry were not installed: guests started and migrated there are stock."""
-    stop = f"test ! -e {_HOOK_PATH} || chmod a-x {_HOOK_PATH}; systemctl stop {_DAEMON_UNIT} 2>/dev/null || true"
+    stop = f"test ! -e {HOOK_PATH} || chmod a-x {HOOK_PATH}; systemctl stop {DAEMON_UNIT} 2>/dev/null || true"
     was_active = [host for host in hosts
-                  if host.run(["systemctl", "is-active", "--quiet", _DAEMON_UNIT], check=False).rc == 0]
-    had_hook = [host for host in hosts if host.run(["test", "-x", _HOOK_PATH], check=False).rc == 0]
+                  if host.run(["systemctl", "is-active", "--quiet", DAEMON_UNIT], check=False).rc == 0]
+    had_hook = [host for host in hosts if host.run(["test", "-x", HOOK_PATH], check=False).rc == 0]
     for host in hosts:
         host.run(stop)
     try:
         yield
     finally:
         for host in had_hook:
-            host.run(["chmod", "a+x", _HOOK_PATH])
+            host.run(["chmod", "a+x", HOOK_PATH])
         for host in was_active:
-            host.run(["systemctl", "start", _DAEMON_UNIT])
+            host.run(["systemctl", "start", DAEMON_UNIT])

@@ -7,11 +7,14 @@ import functools
 import json
 import os
 import random
+import re
 import time
 
 import build_tree
 import clock_checks
 import clock_trace
+import cont_delay
+import deployment
 import faults
 import guest_domain
 import journey
@@ -21,6 +24,7 @@ import phase_gate
 from daemon_journal import FINAL_REPORTS, DaemonJournal
 
 SOURCE, DEST, BETWEEN = "source", "destination", "between"
+CLOCK_BACK = "clock an hour back"
 
 # Where in a migration a fault begins: with the source's, or the destination's QEMU held there.
 BEFORE_CLAIM = "before the claim"
@@ -32,8 +36,6 @@ PHASES = (BEFORE_CLAIM, CLAIMED, RECORDS, CONT, REPORT)
 
 _MOMENTS = {BEFORE_CLAIM: (DEST, "create-vm"), RECORDS: (SOURCE, "records"), CONT: (DEST, "cont"), REPORT: (DEST, "report")}
 
-CONT_MAX_S = 0.050
-
 # Decides on the order; another one each time, unless it is given.
 SEED = int(os.environ.get("CLOCKFERRY_SEED", random.SystemRandom().randrange(1 << 32)))
 
@@ -41,6 +43,16 @@ SEED = int(os.environ.get("CLOCKFERRY_SEED", random.SystemRandom().randrange(1 <
 _CRAWL_BYTES_PER_S = 50_000
 _CLAIM_DEADLINE_S = 90
 _SETTLE_DEADLINE_S = 60
+# Where nobody could tell how well the hosts' clocks were known to each other: 2 to 5 ms, as a rule.
+_UNTOLD = {"CLOCKFERRY_THETA_BOUND_NS": "10000000"}
+# What is said where the source is not heard at all, or not again after the first of its two records, whose clock QEMU does not set.
+_PEER_REASONS = (r"peer: cannot (connect to|verify) \w+, port 16520: .+"
+                 "|record: the source's daemon did not (answer|tell its time) in time"
+                 "|record: the source sent no record of the paused guest"
+                 "|fixup: clock-mismatch")
+_OVERDUE_REASON = r"fixup: the helper saw no KVM_SET_CLOCK by libc's ioctl\(\), and has not even read its fix-up"
+# The report was held up, or is on its way to a daemon that was not there, and whatever it says may be true.
+_UNKNOWN_REASONS = "fixup: the helper did not report|fixup: the connection to the helper in its QEMU ended before it reported"
 _ROWS_PATH = build_tree.BUILD_DIR / "fault-walk.json"
 TABLE_PATH = build_tree.BUILD_DIR / "fault-walk.md"
 
@@ -53,6 +65,8 @@ class Fault:
     places: tuple = (SOURCE, DEST)
     is_harmless: bool = False   # whenever it comes, both clocks go on
     silences: bool = False      # the daemon that it hits may not be there to report
+    reasons: str = _PEER_REASONS    # that may be given where the clocks are stock
+    takes_long: bool = False    # longer than the daemon gives a helper to begin with `cont`, so that it takes its fix-up back
 
 
 @contextlib.contextmanager
@@ -71,10 +85,11 @@ def _on_network(netem):
 FAULTS = (
     # the control: being held there is no fault
     Fault("nothing", _nothing, (BETWEEN,), is_harmless=True),
-    Fault("clockferryd killed", _on_host(faults.killed, faults.DAEMON), silences=True),
-    Fault("clockferryd frozen", _on_host(faults.frozen, faults.DAEMON)),
-    Fault("clockferryd restarted", _on_host(faults.restarted, faults.DAEMON), silences=True),
-    Fault("clockferryd upgraded", lambda walk, hosts: faults.upgraded(hosts[0], walk.successors_folder), silences=True),
+    Fault("clockferryd killed", _on_host(faults.killed, deployment.DAEMON_UNIT), silences=True),
+    Fault("clockferryd frozen", _on_host(faults.frozen, deployment.DAEMON_UNIT)),
+    Fault("clockferryd restarted", _on_host(faults.restarted, deployment.DAEMON_UNIT), silences=True),
+    Fault("clockferryd upgraded", lambda walk, hosts: walk.upgrade(hosts[0]), silences=True, takes_long=True,
+          reasons=f"{_PEER_REASONS}|{_OVERDUE_REASON}"),
     Fault("libvirt-dbus killed", _on_host(faults.libvirt_dbus_killed)),
     Fault("libvirt-dbus frozen", _on_host(faults.libvirt_dbus_frozen)),
     Fault("libvirt-dbus restarted", _on_host(faults.libvirt_dbus_restarted)),
@@ -91,7 +106,7 @@ FAULTS = (
     Fault("journal away", _on_host(faults.without_journal), is_harmless=True, silences=True),
     Fault("journal frozen", _on_host(faults.frozen, "systemd-journald.service"), is_harmless=True),
     Fault("clock an hour ahead", _on_host(faults.clock_stepped, faults.HOUR_NS), is_harmless=True),
-    Fault("clock an hour back", _on_host(faults.clock_stepped, -faults.HOUR_NS), is_harmless=True),
+    Fault(CLOCK_BACK, _on_host(faults.clock_stepped, -faults.HOUR_NS), is_harmless=True),
 )
 
 
@@ -105,11 +120,16 @@ class Combination:
     def name(self):
         return f"{self.fault.name}, {self.place}, {self.phase}".replace(", ", ":").replace(" ", "-")
 
+    @property
+    def can_be_held(self):
+        """A migration is held there by its bandwidth, and QEMU waits for its next share of that by CLOCK_REALTIME: without
+        clockferry it transfers nothing either for as long as that is back."""
+        return (self.phase, self.fault.name, self.place) != (CLAIMED, CLOCK_BACK, SOURCE)
 
     @property
     def has_to_be_fixed(self):
         """From `cont` on the helper has all it needs."""
-        return self.fault.is_harmless or self.phase in (CONT, REPORT)
+        return self.fault.is_harmless or self.phase == REPORT or (self.phase == CONT and not self.fault.takes_long)
 
     @property
     def may_silence(self):
@@ -123,8 +143,9 @@ class Combination:
 
 
 def list_combinations():
-    """All there are, in an order that the seed decides."""
+    """All that can be, in an order that the seed decides."""
     combinations = [Combination(phase, fault, place) for phase in PHASES for fault in FAULTS for place in fault.places]
+    combinations = [combination for combination in combinations if combination.can_be_held]
     random.Random(SEED).shuffle(combinations)
     return combinations
 
@@ -148,7 +169,11 @@ class Step:
         """The report's step and reason, where it is not fixed."""
         if self.verdict in ("fixed", None):
             return None
-        return f"{self.verdict}: {self.report['CLOCKFERRY_STEP']}: {self.report['CLOCKFERRY_REASON']}"
+        return f"{self.verdict}: {self.step_and_reason}"
+
+    @property
+    def step_and_reason(self):
+        return f"{self.report['CLOCKFERRY_STEP']}: {self.report['CLOCKFERRY_REASON']}"
 
 
 class Walk:
@@ -156,8 +181,9 @@ class Walk:
 
     def __init__(self, hosts, successors_folder):
         self.hosts = hosts
-        self.successors_folder = successors_folder
         self.guest = None
+        self.has_upgraded = False
+        self._successors_folder = successors_folder
 
     def board(self):
         """Have the guest, a new one on the source host if there is none."""
@@ -175,6 +201,11 @@ class Walk:
                 phase_gate.open_gates(host)
             migration.remove_guest(self.hosts, self.guest.spec)
             self.guest = None
+
+    def upgrade(self, host):
+        """The fault of it, as a context manager."""
+        self.has_upgraded = True
+        return faults.upgraded(host, self._successors_folder)
 
     def take(self, combination):
         """Migrate to the other host with the fault; returns when all is well again, with what was measured."""
@@ -237,14 +268,17 @@ def _crawl_once_claimed(journal, guest, held):
 def check_step(step):
     """Both clocks or neither, both where nothing stands in the way; `cont` hardly held up; a report, and a true one."""
     combination = step.combination
-    assert step.cont_s <= CONT_MAX_S, f"cont took {step.cont_s * 1e3:.1f} ms over the clocks"
+    assert step.cont_s <= cont_delay.DELAY_MAX_S, f"cont took {step.cont_s * 1e3:.1f} ms over the clocks"
     assert step.was_moved or not combination.has_to_be_fixed, step.report and step.report["MESSAGE"]
     assert step.verdict is not None or combination.may_silence, "nobody said what became of the guest's clocks"
     assert step.verdict != "unknown" or combination.may_puzzle, step.report["MESSAGE"]
+    if step.why is not None:
+        reasons = _UNKNOWN_REASONS if step.verdict == "unknown" else combination.fault.reasons
+        assert re.fullmatch(reasons, step.step_and_reason), step.report["MESSAGE"]
     if step.was_moved:
         known_by = step.report if step.verdict == "fixed" else step.armed
-        assert known_by is not None, "the guest's clocks were moved, and nobody said so"
-        clock_checks.check_handed_over(step.measured, known_by)
+        assert known_by is not None or combination.may_silence, "the guest's clocks were moved, and nobody said so"
+        clock_checks.check_handed_over(step.measured, known_by or _UNTOLD)
         assert step.verdict in ("fixed", "unknown", None), step.report["MESSAGE"]
     else:
         clock_checks.check_stock(step.measured)

@@ -8,11 +8,10 @@ of services that are killed are the exception: what follows meets them on their 
 import contextlib
 import json
 
+import deployment
 import emulated_host
 import host_time
-import package_files
 
-DAEMON = "clockferryd.service"
 LIBVIRT_BUS_NAME = "org.libvirt"
 LIBVIRTD = "libvirtd.service"
 JOURNAL_UNITS = ("systemd-journald.socket", "systemd-journald-dev-log.socket", "systemd-journald.service")
@@ -129,21 +128,14 @@ def libvirt_dbus_restarted(host):
 
 @contextlib.contextmanager
 def upgraded(host, packages_folder):
-    """The files of both packages are replaced as dpkg replaces them, under the QEMUs that use them, and the daemon is restarted."""
-    for file in package_files.find_packages(packages_folder):
-        path = f"/run/{file.name}"
-        host.put_file(path, file.read_bytes())
-        host.run(["sh", "-c", 'dpkg-deb --fsys-tarfile "$0" | tar -x -C / --no-overwrite-dir --keep-directory-symlink && rm "$0"', path],
-                 timeout=120)
-    host.run(["ldconfig"])
-    host.run(["systemctl", "daemon-reload"])
-    host.run(["systemctl", "restart", DAEMON])
+    """By dpkg, under the QEMUs that use the files, and the packages' scripts restart the daemon."""
+    deployment.install_packages([host], packages_folder)
     yield
 
 
 @contextlib.contextmanager
 def dropped_by_bus(host):
-    host.run(["python3", "-c", _DROP_BUS_CONNECTION_SCRIPT, get_pid(host, DAEMON)])
+    host.run(["python3", "-c", _DROP_BUS_CONNECTION_SCRIPT, get_pid(host, deployment.DAEMON_UNIT)])
     yield
 
 
@@ -162,7 +154,7 @@ def without_journal(host):
 @contextlib.contextmanager
 def without_file_descriptors(host):
     """The daemon gets none beyond those it has: the lowest free number is over the limit."""
-    pid = get_pid(host, DAEMON)
+    pid = get_pid(host, deployment.DAEMON_UNIT)
     host.run(["sh", "-c", 'free=0; while [ -e /proc/"$0"/fd/$free ]; do free=$((free + 1)); done; prlimit --pid "$0" --nofile=$free:',
               str(pid)])
     try:
@@ -175,7 +167,7 @@ def without_file_descriptors(host):
 @contextlib.contextmanager
 def without_memory(host):
     """The daemon gets no more address space than it has; GLib ends a program that needs more."""
-    pid = get_pid(host, DAEMON)
+    pid = get_pid(host, deployment.DAEMON_UNIT)
     host.run(["sh", "-c", 'prlimit --pid "$0" --as=$(($(sed -n "s/^VmSize:[^0-9]*\\([0-9]*\\) kB/\\1/p" /proc/"$0"/status) * 1024)):',
               str(pid)])
     try:
@@ -187,7 +179,8 @@ def without_memory(host):
 @contextlib.contextmanager
 def state_folder_full(host):
     """The daemon is started where not one more byte can be written beside its key."""
-    host.run(["sh", "-c", """\
+    try:
+        host.run(["sh", "-c", """\
 set -e
 cp -a "$0" /run/clockferry-test-state
 mount -t tmpfs -o size=64k,mode=700 tmpfs "$0"
@@ -195,12 +188,12 @@ cp -a /run/clockferry-test-state/. "$0"/
 chown --reference=/run/clockferry-test-state "$0"
 cat /dev/zero > "$0"/filler 2>/dev/null || true
 if echo more 2>/dev/null > "$0"/more-filler; then exit 1; fi
-systemctl restart clockferryd.service
-""", STATE_DIR])
-    try:
+systemctl restart "$1"
+""", STATE_DIR, deployment.DAEMON_UNIT])
         yield
     finally:
-        host.run(["sh", "-c", 'umount "$0" && rm -rf /run/clockferry-test-state && systemctl restart clockferryd.service', STATE_DIR])
+        host.run(["sh", "-c", '{ ! mountpoint --quiet "$0" || umount "$0"; } && rm -rf /run/clockferry-test-state'
+                              ' && systemctl restart "$1"', STATE_DIR, deployment.DAEMON_UNIT])
 
 
 # ---- between the hosts
@@ -208,13 +201,12 @@ systemctl restart clockferryd.service
 @contextlib.contextmanager
 def network(hosts, netem):
     """What these hosts send on the peer channel meets this (see tc-netem(8)); libvirt's own traffic goes on."""
-    for host in hosts:
-        host.run(["sh", "-c", _NETWORK_SCRIPT, NETWORK_DEVICE, str(PEER_PORT), netem])
-    try:
-        yield
-    finally:
+    with contextlib.ExitStack() as stack:
         for host in hosts:
-            host.run(["tc", "qdisc", "del", "dev", NETWORK_DEVICE, "root"])
+            # in part, if the script fails
+            stack.callback(host.run, ["tc", "qdisc", "del", "dev", NETWORK_DEVICE, "root"], check=False)
+            host.run(["sh", "-c", _NETWORK_SCRIPT, NETWORK_DEVICE, str(PEER_PORT), netem])
+        yield
 
 
 @contextlib.contextmanager
@@ -234,7 +226,7 @@ def get_plans(host):
 
 def wait_until_recovered(host, *domains):
     """The daemon runs, and would hand over the clocks of these domains and knows no others, without anybody's help."""
-    wait_until_active(host, DAEMON)
+    wait_until_active(host, deployment.DAEMON_UNIT)
     emulated_host.wait_until(lambda: get_plans(host) == dict.fromkeys(domains, "fixed"), _SERVICE_DEADLINE_S,
                              f"{host.name}: clockferryd to have recovered",
                              lambda: host.run("systemctl status clockferryd libvirtd | cat", check=False).stdout)

@@ -11,6 +11,9 @@ _HOST_CLOCK = f"{host_image.AGENT_DIR}/host-clock"
 # The ivshmem device; its memory is the third of its resources.
 _SHARED_MEMORY_FINDER = "grep -l PCI_ID=1AF4:1110 /sys/bus/pci/devices/*/uevent"
 _ROUNDS = 20000
+# As a rule it is 0.3 us; when the hosts' processors had other work all the while, they never ran at once, and it is milliseconds.
+_ROUND_TRIP_GOOD_NS = 5_000
+_ATTEMPTS = 5
 _PAIRS = 40
 _PAIRS_KEPT = 10
 
@@ -41,6 +44,15 @@ def measure_clock_offset(reference, other, clock="realtime"):
 
     The clock "raw" is CLOCK_MONOTONIC_RAW, which nobody steps or slews: how a host's time passed, whatever its clock did.
     """
+    best = _play_once(reference, other, clock)
+    for _attempt in range(1, _ATTEMPTS):
+        if best.round_trip_min_ns <= _ROUND_TRIP_GOOD_NS:
+            break
+        best = min(best, _play_once(reference, other, clock), key=lambda each: each.round_trip_min_ns)
+    return best
+
+
+def _play_once(reference, other, clock):
     nonce = secrets.randbits(63) + 1
     _answered, asked = host_pair.run_in_parallel(
         lambda: _play(other, f"answer {clock} $memory {nonce}"),

@@ -187,9 +187,11 @@ def set_speed(guest, bytes_per_s):
 
 
 def migrate_and_judge(guest, to_host, options=("--live",)):
-    """One migration, measured on either side."""
+    """One migration, measured on either side, with the figures printed."""
     watch = Watch(guest, to_host)
-    return watch.judge(guest.migrate(to_host, options))
+    measured = watch.judge(guest.migrate(to_host, options))
+    print(f"\n{guest.spec.name} to {to_host.name}\n{measured.describe()}")
+    return measured
 
 
 def start_guest(hosts, spec):

@@ -5,11 +5,10 @@ import json
 
 import pytest
 
-import clock_checks
 import deployment
 import host_pair
 import host_variant
-from daemon_journal import DaemonJournal
+import outcome
 
 # a pair of hosts of its own, that has to boot
 pytestmark = pytest.mark.full
@@ -63,18 +62,13 @@ def test_check_finds_no_fault(deployed_hosts):
         assert by_id["helper-loads"]["status"] == "ok", by_id["helper-loads"]
 
 
-def test_migration_under_enforced_profiles(deployed_hosts, start_ready_guest, migrate_and_judge):
+def test_migration_under_enforced_profiles(deployed_hosts, start_ready_guest):
     """There, with the helper out of the domain's own XML, and back, with the one that the hook gave it."""
     guest = start_ready_guest(vcpus=2)
     assert_enforced(guest)
     assert_sandboxed(guest)
     for to_host in (deployed_hosts.dest, deployed_hosts.source):
-        arrived = DaemonJournal(to_host)
-        measured = migrate_and_judge(guest, to_host)
-        report = arrived.wait_for_report(guest.spec.uuid)
-        assert report["CLOCKFERRY_EVENT"] == "migration-fixed", report["MESSAGE"]
-        clock_checks.check_handed_over(measured, report)
-        arrived.wait_for_event("domain-ready", guest.spec.uuid)
+        outcome.expect_fixed(guest, to_host)
         assert_enforced(guest)
         assert_sandboxed(guest)
 

@@ -6,15 +6,14 @@ import time
 
 import pytest
 
-import clock_checks
+import deployment
 import guest_domain
 import migration
-from daemon_journal import DaemonJournal
+import outcome
 
 # minutes together
 pytestmark = pytest.mark.full
 
-HOOK_FILE = "/etc/libvirt/hooks/qemu.d/50-clockferry"
 PROGRAM = "/usr/bin/clockferry-hook"
 FIFO = "/run/clockferry-test-fifo"
 # The program's own alarm is after one; starting a program takes its time under emulation.
@@ -26,12 +25,13 @@ TEXT_MAX_BYTES = 3_500_000
 @contextlib.contextmanager
 def program_replaced(host, script):
     """In place of the hook's program a script that knows the program itself as $real."""
-    host.run(["mv", PROGRAM, f"{PROGRAM}.real"])
-    host.put_file(PROGRAM, f"#!/bin/sh\nreal={PROGRAM}.real\n{script}\n", mode=0o755)
+    host.run(["cp", "--archive", PROGRAM, f"{PROGRAM}.real"])
     try:
+        host.put_file(PROGRAM, f"#!/bin/sh\nreal={PROGRAM}.real\n{script}\n", mode=0o755)
         yield
     finally:
         host.run(["mv", f"{PROGRAM}.real", PROGRAM])
+        host.run(["rm", "-f", FIFO])
 
 
 @pytest.fixture(scope="module")
@@ -52,16 +52,10 @@ def plain_guest(deployed_hosts):
     pytest.param('head -c 1000 | $real "$@"', id="stdin-cut-off"),
     pytest.param('exec $real "$@" > /dev/full', id="stdout-full"),
 ])
-def test_program_fails(deployed_hosts, plain_guest, migrate_and_judge, script):
-    guest = plain_guest
-    to_host = deployed_hosts.dest if guest.host is deployed_hosts.source else deployed_hosts.source
-    journal = DaemonJournal(to_host)
+def test_program_fails(deployed_hosts, plain_guest, script):
+    to_host = deployed_hosts.dest if plain_guest.host is deployed_hosts.source else deployed_hosts.source
     with program_replaced(to_host, script):
-        measured = migrate_and_judge(guest, to_host)
-        report = journal.wait_for_report(guest.spec.uuid)
-    assert (report["CLOCKFERRY_VERDICT"], report["CLOCKFERRY_STEP"]) == ("stock", "helper"), report["MESSAGE"]
-    assert "no helper in its QEMU" in report["CLOCKFERRY_REASON"]
-    clock_checks.check_stock(measured)
+        outcome.expect_stock(plain_guest, to_host, "helper", "no helper in its QEMU")
 
 
 def test_five_megabytes_of_domain(deployed_hosts):
@@ -70,7 +64,7 @@ def test_five_megabytes_of_domain(deployed_hosts):
     spec = guest_domain.GuestSpec(metadata_xml=f"<m:m xmlns:m='urn:m'>{'x' * 5_000_000}</m:m>")
     host.put_file("/run/clockferry-test.xml", guest_domain.make_domain_xml(spec))
     begin = time.monotonic()
-    result = host.run(f"{HOOK_FILE} guest migrate begin - < /run/clockferry-test.xml", timeout=60)
+    result = host.run(f"{deployment.HOOK_PATH} guest migrate begin - < /run/clockferry-test.xml", timeout=60)
     assert time.monotonic() - begin <= HOOK_MAX_S
     assert "libclockferry-qemu.so" in result.stdout and len(result.stdout) > 5_000_000
     assert result.stderr == ""
@@ -80,10 +74,5 @@ def test_five_megabytes_of_domain(deployed_hosts):
     pytest.param({"metadata_xml": f"<m:m xmlns:m='urn:m'>{'x' * TEXT_MAX_BYTES}</m:m>"}, id="megabytes-of-metadata"),
     pytest.param({"name": "гость 客 ضيف 🦉 $(reboot); %s"}, id="name-in-any-script"),
 ])
-def test_odd_domain_is_fixed(deployed_hosts, start_ready_guest, migrate_and_judge, fields):
-    guest = start_ready_guest(**fields)
-    journal = DaemonJournal(deployed_hosts.dest)
-    measured = migrate_and_judge(guest, deployed_hosts.dest)
-    report = journal.wait_for_report(guest.spec.uuid)
-    assert report["CLOCKFERRY_EVENT"] == "migration-fixed", report["MESSAGE"]
-    clock_checks.check_handed_over(measured, report)
+def test_odd_domain_is_fixed(deployed_hosts, start_ready_guest, fields):
+    outcome.expect_fixed(start_ready_guest(**fields), deployed_hosts.dest)

@@ -6,14 +6,8 @@ import pytest
 import clock_checks
 import journey
 import kinds_table
+import outcome
 from daemon_journal import DaemonJournal
-
-
-def migrate_with_report(migrate_and_judge, guest, to_host):
-    """Migrate, once the daemon of the host it leaves is ready for it; returns the measurement and the final report."""
-    journal = DaemonJournal(to_host)
-    measured = migrate_and_judge(guest, to_host)
-    return measured, journal.wait_for_report(guest.spec.uuid)
 
 
 def check_fixed(measured, report):
@@ -24,29 +18,29 @@ def check_fixed(measured, report):
 
 
 @pytest.mark.parametrize("vcpus", [pytest.param(1, marks=pytest.mark.full), 4])
-def test_clocks_go_on_there_and_back(deployed_hosts, start_ready_guest, migrate_and_judge, vcpus):
+def test_clocks_go_on_there_and_back(deployed_hosts, start_ready_guest, vcpus):
     guest = start_ready_guest(vcpus=vcpus)
     ready_for_return = DaemonJournal(deployed_hosts.dest)
 
     for to_host in (deployed_hosts.dest, deployed_hosts.source):
-        measured, report = migrate_with_report(migrate_and_judge, guest, to_host)
+        measured, report = outcome.migrate_with_report(guest, to_host)
         check_fixed(measured, report)
         assert int(report["CLOCKFERRY_VCPUS"]) == vcpus
         ready_for_return.wait_for_event("domain-ready", guest.spec.uuid)
 
 
-def test_guest_started_without_helper_is_right_from_its_second_migration_on(deployed_hosts, start_guest, migrate_and_judge):
+def test_guest_started_without_helper_is_right_from_its_second_migration_on(deployed_hosts, start_guest):
     """libvirt cannot give the helper to a QEMU at `virsh start`; the hook gives it to the one that receives the guest."""
     guest = start_guest()
     departed = DaemonJournal(deployed_hosts.source)
     arrived = DaemonJournal(deployed_hosts.dest)
 
-    first, report = migrate_with_report(migrate_and_judge, guest, deployed_hosts.dest)
+    first, report = outcome.migrate_with_report(guest, deployed_hosts.dest)
     assert report["CLOCKFERRY_EVENT"] == "migration-stock", report["MESSAGE"]
     assert report["CLOCKFERRY_STEP"] == "record", report["MESSAGE"]
     assert "no helper" in departed.wait_for_event("departure-unclaimed", guest.spec.uuid)["CLOCKFERRY_REASON"]
     clock_checks.check_stock(first)
 
     arrived.wait_for_event("domain-ready", guest.spec.uuid)
-    second, report = migrate_with_report(migrate_and_judge, guest, deployed_hosts.source)
+    second, report = outcome.migrate_with_report(guest, deployed_hosts.source)
     check_fixed(second, report)

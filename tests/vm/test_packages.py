@@ -13,8 +13,6 @@ import migration
 import package_files
 from daemon_journal import DaemonJournal
 
-HOOK = "/etc/libvirt/hooks/qemu.d/50-clockferry"
-DAEMON_UNIT = "clockferryd.service"
 CONFIGURATION = "/etc/clockferry/clockferry.conf"
 SUCCESSORS_DIR = build_tree.BUILD_DIR / "successor-packages"
 
@@ -46,7 +44,7 @@ def successor(deployed_folder):
 
 
 def is_hook_in_place(host):
-    return host.run(["test", "-x", HOOK], check=False).rc == 0
+    return host.run(["test", "-x", deployment.HOOK_PATH], check=False).rc == 0
 
 
 def is_active(host, unit):
@@ -64,8 +62,8 @@ def get_installed_version(host):
 
 def assert_ready(host):
     """Everything of the packages is in service, by the host's own word."""
-    assert is_active(host, DAEMON_UNIT)
-    assert host.run(["systemctl", "is-enabled", DAEMON_UNIT]).stdout.strip() == "enabled"
+    assert is_active(host, deployment.DAEMON_UNIT)
+    assert host.run(["systemctl", "is-enabled", deployment.DAEMON_UNIT]).stdout.strip() == "enabled"
     assert is_hook_in_place(host)
     result = host.run(["clockferryctl", "--json", "check"], check=False)
     checks = json.loads(result.stdout)["checks"]
@@ -129,7 +127,7 @@ def test_upgrade_under_a_running_migration(deployed_hosts, deployed_folder, succ
         moving.expect_success()
     assert "Unbounded" in job, f"the migration was over before the upgrade: {job}"
     assert [get_installed_version(host) for host in deployed_hosts] == [successor] * 2
-    assert all(is_active(host, DAEMON_UNIT) for host in deployed_hosts)
+    assert all(is_active(host, deployment.DAEMON_UNIT) for host in deployed_hosts)
     guest.wait_for_samples(10, 60, since=guest.count_samples())
     journal.wait_for_event("domain-ready", guest.spec.uuid)
 
@@ -149,7 +147,7 @@ def test_upgrade_keeps_what_the_operator_decided(deployed_hosts, deployed_folder
         assert get_installed_version(dest) == successor
         assert not is_hook_in_place(dest)
         assert "# by hand" in dest.get_file(CONFIGURATION)
-        assert is_active(dest, DAEMON_UNIT)
+        assert is_active(dest, deployment.DAEMON_UNIT)
     finally:
         dest.run(f"sed -i '/^# by hand$/d' {CONFIGURATION}")
         dest.run(["clockferryctl", "enable"])
@@ -162,8 +160,8 @@ def test_removal_leaves_libvirt_as_it_was(deployed_hosts, deployed_folder, start
     source, dest = deployed_hosts
     deployment.install_packages([source], deployed_folder)
     deployment.remove_packages(source)
-    assert source.run(["test", "-e", HOOK], check=False).rc == 1
-    assert source.run(["systemctl", "cat", DAEMON_UNIT], check=False).rc != 0
+    assert source.run(["test", "-e", deployment.HOOK_PATH], check=False).rc == 1
+    assert source.run(["systemctl", "cat", deployment.DAEMON_UNIT], check=False).rc != 0
 
     guest = start_guest(domain_xml=guest_domain.WITH_HELPER_XML)
     report = migrate_and_report(guest, dest)

@@ -5,6 +5,7 @@ import pytest
 
 import journey
 import kinds_table
+import migration
 
 VISIBLE_ERROR_NS = 20_000_000
 ESTIMATOR_ERROR_NS = 1_000
@@ -12,9 +13,9 @@ ESTIMATOR_BOUND_NS = 2_000
 
 
 @pytest.mark.parametrize("clocksource", ["kvm-clock", pytest.param("tsc", marks=pytest.mark.full)])
-def test_stock_migration_breaks_the_clocks(stock_hosts, start_guest, migrate_and_judge, clocksource):
+def test_stock_migration_breaks_the_clocks(stock_hosts, start_guest, clocksource):
     guest = start_guest(clocksource=clocksource)
-    there_and_back = [migrate_and_judge(guest, host) for host in (stock_hosts.dest, stock_hosts.source)]
+    there_and_back = [migration.migrate_and_judge(guest, host) for host in (stock_hosts.dest, stock_hosts.source)]
 
     for measured in there_and_back:
         verdict = measured.yardstick

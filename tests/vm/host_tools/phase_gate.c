@@ -191,15 +191,17 @@ send (int fd, const void *message, size_t size, int flags)
   int type = 0;
   socklen_t type_size = sizeof type;
   ssize_t result;
+  bool is_helper;
 
   if (next == NULL)
     next = (ssize_t (*) (int, const void *, size_t, int)) dlsym (RTLD_NEXT, "send");
   /* of QEMU's own sockets none is of this type */
-  if (has_set_clock && getsockopt (fd, SOL_SOCKET, SO_TYPE, &type, &type_size) == 0 &&
-      type == SOCK_SEQPACKET && atomic_exchange (&has_set_clock, false))
+  is_helper = getsockopt (fd, SOL_SOCKET, SO_TYPE, &type, &type_size) == 0 &&
+              type == SOCK_SEQPACKET;
+  if (is_helper && atomic_exchange (&has_set_clock, false))
     pass_gate ("report");
   result = next (fd, message, size, flags);
-  if (type == SOCK_SEQPACKET)
+  if (is_helper)
     note_end_of_act ();
   return result;
 }
