@@ -5,16 +5,23 @@ import yardstick
 
 # TSC and MONOTONIC_RAW: what the project promises.
 COHERENCE_MAX_NS = 1_000
+# KVM takes kvmclock from the host's clock anew when the first vCPU runs, and until then that has run at the TSC's rate within what
+# the kernel's multiplier can express: some 24 bits (clocks_calc_mult_shift() in kernel/time/clocksource.c). 75 ppb was seen.
+HOST_RATE_ERROR_PPB = 150
 # CLOCK_REALTIME: clockferry can know it no better than the hosts' clocks against each other, plus this.
 CONTINUITY_SLACK_NS = 50_000
 # Stock: far above anything the yardsticks could mistake, far below any migration that was seen here.
 STOCK_ERROR_MIN_NS = 20_000_000
 
 
-def check_handed_over(measured, report):
-    """Both clocks went on, by the guest's and the hosts' own clocks; the report only tells how well the hosts' clocks were known."""
+def check_handed_over(measured, report, held_s=0):
+    """Both clocks went on, by the guest's and the hosts' own clocks; the report only tells how well the hosts' clocks were known.
+
+    held_s: for how long the guest was kept from running once its clocks were set.
+    """
     verdict = measured.yardstick
-    assert abs(verdict.coherence.shift_ns) <= COHERENCE_MAX_NS, measured.describe()
+    coherence_max_ns = COHERENCE_MAX_NS + held_s * HOST_RATE_ERROR_PPB
+    assert abs(verdict.coherence.shift_ns) <= coherence_max_ns, measured.describe()
     for cpu, difference_ns in verdict.cpu_differences_ns.items():
         assert abs(difference_ns) <= COHERENCE_MAX_NS, f"CPU {cpu} is {difference_ns} ns off CPU 0\n{measured.describe()}"
     theta_bound_ns = int(report["CLOCKFERRY_THETA_BOUND_NS"])

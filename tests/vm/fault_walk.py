@@ -161,6 +161,11 @@ class Step:
     cont_s: float
 
     @property
+    def held_s(self):
+        """At most: with its clocks set, and no vCPU running yet."""
+        return self.measured.yardstick.blackout_ns / 1e9 if self.combination.phase == REPORT else 0
+
+    @property
     def verdict(self):
         return self.report["CLOCKFERRY_VERDICT"] if self.report else None
 
@@ -278,7 +283,7 @@ def check_step(step):
     if step.was_moved:
         known_by = step.report if step.verdict == "fixed" else step.armed
         assert known_by is not None or combination.may_silence, "the guest's clocks were moved, and nobody said so"
-        clock_checks.check_handed_over(step.measured, known_by or _UNTOLD)
+        clock_checks.check_handed_over(step.measured, known_by or _UNTOLD, step.held_s)
         assert step.verdict in ("fixed", "unknown", None), step.report["MESSAGE"]
     else:
         clock_checks.check_stock(step.measured)
