@@ -23,6 +23,7 @@ from daemon_journal import DaemonJournal  # noqa: E402
 
 def pytest_addoption(parser):
     parser.addoption("--full", action="store_true", help="also the tests that take too long for every day")
+    parser.addoption("--every-place", action="store_true", help="the fault walk on either host, which takes twice as long")
     parser.addoption("--deploy", metavar="FOLDER", default=build_tree.PACKAGES_DIR, type=pathlib.Path,
                      help="what to put into the hosts: a folder of packages, by default the one that scripts/package fills, "
                           "or a staging tree made by `DESTDIR=… meson install`")

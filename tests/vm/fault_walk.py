@@ -142,11 +142,15 @@ class Combination:
         return self.phase == REPORT or self.place == DEST
 
 
-def list_combinations():
-    """All that can be, in an order that the seed decides."""
-    combinations = [Combination(phase, fault, place) for phase in PHASES for fault in FAULTS for place in fault.places]
-    combinations = [combination for combination in combinations if combination.can_be_held]
-    random.Random(SEED).shuffle(combinations)
+def list_combinations(in_every_place):
+    """Every fault at every phase, in every place that it may concern or in one of them: the seed decides, and on the order."""
+    dice = random.Random(SEED)
+    combinations = []
+    for phase in PHASES:
+        for fault in FAULTS:
+            candidates = [each for each in (Combination(phase, fault, place) for place in fault.places) if each.can_be_held]
+            combinations += candidates if in_every_place else dice.sample(candidates, 1)
+    dice.shuffle(combinations)
     return combinations
 
 

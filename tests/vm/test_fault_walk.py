@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A guest goes to and fro, each time with another fault at another phase: it always arrives, with both clocks right or both stock.
 
-The seed decides on the order; CLOCKFERRY_SEED repeats one. Every day the first few are walked, and all of them with --full. What
-came of each is in build/vm/fault-walk.md.
+The seed decides on the order, and on which of the hosts it is; CLOCKFERRY_SEED repeats one. Every day the first few are walked,
+every fault at every phase with --full, and on either host with --every-place. What came of each is in build/vm/fault-walk.md.
 """
 
 import traceback
@@ -23,9 +23,10 @@ SUCCESSORS_DIR = build_tree.BUILD_DIR / "successor-packages"
 def pytest_generate_tests(metafunc):
     if "combination" not in metafunc.fixturenames:
         return
+    combinations = fault_walk.list_combinations(metafunc.config.getoption("--every-place"))
     metafunc.parametrize("combination", [
         pytest.param(combination, id=combination.name, marks=pytest.mark.full if number >= EVERYDAY_STEPS else ())
-        for number, combination in enumerate(fault_walk.list_combinations())])
+        for number, combination in enumerate(combinations)])
 
 
 @pytest.fixture(scope="module")
