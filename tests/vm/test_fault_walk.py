@@ -15,7 +15,7 @@ import fault_walk
 import package_files
 
 # twenty seconds each
-EVERYDAY_STEPS = 8
+EVERYDAY_STEPS = 6
 
 SUCCESSORS_DIR = build_tree.BUILD_DIR / "successor-packages"
 
