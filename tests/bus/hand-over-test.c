@@ -117,12 +117,8 @@ withdraw_and_resume (ManagedPair *pair)
 static void
 test_resumed_after_withdrawal (ManagedPair *pair, gconstpointer data)
 {
-  g_autofree struct clock_record *record = stand_in_qemu_make_record (1000);
-
   managed_pair_prepare (pair);
-  stand_in_qemu_stop_reading (pair->dest->qemu);
-  stand_in_qemu_send_record (pair->source->qemu, record);
-  WAIT_UNTIL (event_tape_count ("arrival-armed") == 1);
+  managed_pair_pass_unread_record (pair, 1000);
   withdraw_and_resume (pair);
   WAIT_UNTIL (event_tape_count ("migration-stock") == 1);
   g_assert_cmpstr (event_tape_get ("migration-stock", "CLOCKFERRY_STEP"), ==, "record");

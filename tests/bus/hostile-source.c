@@ -22,6 +22,15 @@ victim_free (gpointer data)
   g_free (victim);
 }
 
+static void
+answer (HostileVictim *victim, GDBusMethodInvocation *invocation, HostileAnswer lie)
+{
+  if (lie != NULL)
+    lie (victim, invocation);
+  else
+    g_object_unref (invocation);
+}
+
 static gboolean
 handle_claim (BusPeer *skeleton, GDBusMethodInvocation *invocation, const char *domain,
               const char *ticket, const char *migration, gpointer user_data)
@@ -32,10 +41,7 @@ handle_claim (BusPeer *skeleton, GDBusMethodInvocation *invocation, const char *
   g_free (victim->domain);
   victim->domain = g_strdup (domain);
   victim->source->attempts++;
-  if (victim->source->lie.claim != NULL)
-    victim->source->lie.claim (victim, invocation);
-  else
-    g_object_unref (invocation);
+  answer (victim, invocation, victim->source->lie.claim);
   return TRUE;
 }
 
@@ -44,10 +50,7 @@ handle_time (BusPeer *skeleton, GDBusMethodInvocation *invocation, gpointer user
 {
   HostileVictim *victim = user_data;
 
-  if (victim->source->lie.time != NULL)
-    victim->source->lie.time (victim, invocation);
-  else
-    g_object_unref (invocation);
+  answer (victim, invocation, victim->source->lie.time);
   return TRUE;
 }
 

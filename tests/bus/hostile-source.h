@@ -21,10 +21,12 @@ typedef struct {
   guint flood_id;
 } HostileVictim;
 
+typedef void (*HostileAnswer) (HostileVictim *victim, GDBusMethodInvocation *invocation);
+
 typedef struct {
-  gboolean is_mute; /* accepts a connection, and not a word */
-  void (*claim) (HostileVictim *victim, GDBusMethodInvocation *invocation); /* NULL: no answer */
-  void (*time) (HostileVictim *victim, GDBusMethodInvocation *invocation);  /* NULL: no answer */
+  gboolean is_mute;    /* accepts a connection, and not a word */
+  HostileAnswer claim; /* NULL: no answer */
+  HostileAnswer time;  /* NULL: no answer */
 } HostileLie;
 
 struct HostileSource {

@@ -74,6 +74,16 @@ managed_pair_pass_record (ManagedPair *pair, guint64 guest_src_ns)
 }
 
 void
+managed_pair_pass_unread_record (ManagedPair *pair, guint64 guest_src_ns)
+{
+  g_autofree struct clock_record *record = stand_in_qemu_make_record (guest_src_ns);
+
+  stand_in_qemu_stop_reading (pair->dest->qemu);
+  stand_in_qemu_send_record (pair->source->qemu, record);
+  WAIT_UNTIL (event_tape_count ("arrival-armed") == 1);
+}
+
+void
 managed_pair_expect_withdraw (ManagedPair *pair)
 {
   g_autofree struct helper_header *withdraw = managed_pair_expect (pair, HELPER_MESSAGE_WITHDRAW);

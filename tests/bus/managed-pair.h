@@ -31,4 +31,7 @@ struct helper_fixup *managed_pair_expect_fixup (ManagedPair *pair,
 /* A record that comes all the way through. */
 void managed_pair_pass_record (ManagedPair *pair, guint64 guest_src_ns);
 
+/* A record that comes to a destination's helper which does not read, now or later. */
+void managed_pair_pass_unread_record (ManagedPair *pair, guint64 guest_src_ns);
+
 void managed_pair_expect_withdraw (ManagedPair *pair);

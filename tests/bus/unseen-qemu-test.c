@@ -131,12 +131,8 @@ test_get (ManagedPair *pair, gconstpointer data)
 static void
 test_set (ManagedPair *pair, gconstpointer data)
 {
-  g_autofree struct clock_record *record = stand_in_qemu_make_record (1000);
-
   managed_pair_prepare (pair);
-  stand_in_qemu_stop_reading (pair->dest->qemu);
-  stand_in_qemu_send_record (pair->source->qemu, record);
-  WAIT_UNTIL (event_tape_count ("arrival-armed") == 1);
+  managed_pair_pass_unread_record (pair, 1000);
   managed_host_emit (pair->dest, RESUMED_MIGRATED);
   WAIT_UNTIL (event_tape_count ("migration-stock") == 1);
   g_assert_cmpstr (event_tape_get ("migration-stock", "CLOCKFERRY_STEP"), ==, "fixup");
