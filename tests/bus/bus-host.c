@@ -12,7 +12,7 @@ bus_host_new (void)
   host->bus = private_bus_start ();
   host->libvirt = stand_in_libvirt_start (host->bus);
   host->folder = temp_folder_make ();
-  host->port = daemon_process_pick_port ();
+  host->port = daemon_process_reserve_port ();
   return host;
 }
 

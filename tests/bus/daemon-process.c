@@ -171,15 +171,27 @@ daemon_process_count (DaemonProcess *daemon, const char *event, const char *text
 }
 
 guint
-daemon_process_pick_port (void)
+daemon_process_reserve_port (void)
 {
-  g_autoptr (GSocketListener) listener = g_socket_listener_new ();
+  /*
+   * A socket that is bound and does not listen keeps the kernel from giving the port to anybody who
+   * wants just any, listeners and those who connect alike. Whoever names it, as the daemon does at
+   * each of its starts, gets it all the same: both have SO_REUSEADDR.
+   */
+  static GPtrArray *reservations;
   g_autoptr (GSocketAddress) any = g_inet_socket_address_new_from_string ("127.0.0.1", 0);
   g_autoptr (GSocketAddress) given = NULL;
   g_autoptr (GError) error = NULL;
+  GSocket *socket =
+    g_socket_new (G_SOCKET_FAMILY_IPV4, G_SOCKET_TYPE_STREAM, G_SOCKET_PROTOCOL_TCP, &error);
 
-  g_socket_listener_add_address (listener, any, G_SOCKET_TYPE_STREAM, G_SOCKET_PROTOCOL_TCP, NULL,
-                                 &given, &error);
   g_assert_no_error (error);
+  g_socket_bind (socket, any, TRUE, &error);
+  g_assert_no_error (error);
+  given = g_socket_get_local_address (socket, &error);
+  g_assert_no_error (error);
+  if (reservations == NULL)
+    reservations = g_ptr_array_new_with_free_func (g_object_unref);
+  g_ptr_array_add (reservations, socket);
   return g_inet_socket_address_get_port (G_INET_SOCKET_ADDRESS (given));
 }

@@ -44,5 +44,5 @@ guint64 daemon_process_get_peak_kib (const DaemonProcess *daemon);
 /* How many lines of @event so far contain @text; either may be NULL for any. */
 guint daemon_process_count (DaemonProcess *daemon, const char *event, const char *text);
 
-/* A TCP port of 127.0.0.1 that nobody uses. */
-guint daemon_process_pick_port (void);
+/* A TCP port of 127.0.0.1 that nobody uses, and nobody is given while this process lives. */
+guint daemon_process_reserve_port (void);

@@ -339,7 +339,7 @@ test_second_daemon (Fixture *fixture, gconstpointer data)
 {
   g_autoptr (TempFolder) folder = temp_folder_make ();
   DaemonProcess *second = daemon_process_try (folder, private_bus_get_address (fixture->host->bus),
-                                              daemon_process_pick_port ());
+                                              daemon_process_reserve_port ());
 
   g_assert_cmpuint (daemon_process_count (second, "daemon-ready", NULL), ==, 0);
   g_assert_cmpuint (daemon_process_count (second, NULL, "another clockferryd runs on this host"),
