@@ -11,6 +11,8 @@ import host_time
 import yardstick
 
 START_DEADLINE_S = 120
+# A host's one emulated processor brings them up one after the other.
+START_DEADLINE_S_PER_VCPU = 3
 MIGRATION_DEADLINE_S = 120
 # Enough for a slope good to about a ppb: half of them are used, over about four seconds.
 SAMPLES_PER_SIDE = 150
@@ -61,7 +63,7 @@ class Guest:
             self.host.virsh("start", self.name)
         else:
             self.host.virsh("create", xml_path)
-        self.wait_for_samples(1, START_DEADLINE_S)
+        self.wait_for_samples(1, START_DEADLINE_S + self.spec.vcpus * START_DEADLINE_S_PER_VCPU)
 
     def read_log(self, host=None):
         return yardstick.GuestLog.parse((host or self.host).get_file(self.spec.yardstick_path))
