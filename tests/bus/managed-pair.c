@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "managed-pair.h"
 
+#include <string.h>
+
 #include "event-tape.h"
 #include "wait-until.h"
 
@@ -87,4 +89,14 @@ void
 managed_pair_expect_withdraw (ManagedPair *pair)
 {
   g_autofree struct helper_header *withdraw = managed_pair_expect (pair, HELPER_MESSAGE_WITHDRAW);
+}
+
+void
+managed_pair_expect_unknown (const char *reason)
+{
+  WAIT_UNTIL (event_tape_count ("migration-unknown") == 1);
+  g_assert_cmpuint (event_tape_count ("migration-stock"), ==, 0);
+  g_assert_cmpstr (event_tape_get ("migration-unknown", "CLOCKFERRY_VERDICT"), ==, "unknown");
+  g_assert_cmpstr (event_tape_get ("migration-unknown", "CLOCKFERRY_STEP"), ==, "fixup");
+  g_assert_nonnull (strstr (event_tape_get ("migration-unknown", "CLOCKFERRY_REASON"), reason));
 }

@@ -35,3 +35,6 @@ void managed_pair_pass_record (ManagedPair *pair, guint64 guest_src_ns);
 void managed_pair_pass_unread_record (ManagedPair *pair, guint64 guest_src_ns);
 
 void managed_pair_expect_withdraw (ManagedPair *pair);
+
+/* The final report is that nobody knows, and this is in its reason; there is no other. */
+void managed_pair_expect_unknown (const char *reason);
