@@ -92,6 +92,12 @@ clock_record_error_name (enum clock_record_error error)
   return error_names[error];
 }
 
+const char *
+clock_record_source_name (const struct clock_record *record)
+{
+  return (record->flags & CLOCK_RECORD_OBSERVED) != 0 ? "observed" : "helper";
+}
+
 const struct clock_record_vcpu *
 clock_record_find_vcpu (const struct clock_record *record, uint32_t id)
 {

@@ -5,9 +5,10 @@
  * clock-record - what one host must know to go on with a guest's clocks
  *
  * The helper inside the source QEMU fills a record from a single KVM_GET_CLOCK, taken while every
- * vCPU is stopped. It travels helper -> source daemon -> destination daemon -> helper in this very
- * layout: little-endian, no padding, sizes checked at compile time. The names are those of the
- * kernel's Documentation/virt/kvm/devices/vcpu.rst, section KVM_VCPU_TSC_OFFSET.
+ * vCPU is stopped; where there is none, the observer does, from what KVM told that QEMU. It travels
+ * helper -> source daemon -> destination daemon -> helper in this very layout: little-endian, no
+ * padding, sizes checked at compile time. The names are those of the kernel's
+ * Documentation/virt/kvm/devices/vcpu.rst, section KVM_VCPU_TSC_OFFSET.
  */
 
 #include <stdbool.h>
@@ -39,8 +40,11 @@
  * two clocks that the guest may well compare.
  */
 #define CLOCK_RECORD_TSC_OPAQUE (1u << 2)
+/* The source's QEMU has no helper in it: what KVM told it was observed from outside (observer/). */
+#define CLOCK_RECORD_OBSERVED (1u << 3)
 #define CLOCK_RECORD_FLAGS_ALL                                                                     \
-  (CLOCK_RECORD_MASTER_CLOCK | CLOCK_RECORD_TSC_CATCHUP | CLOCK_RECORD_TSC_OPAQUE)
+  (CLOCK_RECORD_MASTER_CLOCK | CLOCK_RECORD_TSC_CATCHUP | CLOCK_RECORD_TSC_OPAQUE |                \
+   CLOCK_RECORD_OBSERVED)
 
 /* One vCPU. Ids are KVM's (the APIC id in QEMU): ascending in a record, but not always dense. */
 struct clock_record_vcpu {
@@ -92,6 +96,9 @@ enum clock_record_error clock_record_check (const void *data, size_t size);
 
 /* A constant lower-case word, "record-too-short" for instance; never NULL. */
 const char *clock_record_error_name (enum clock_record_error error);
+
+/* Who says to have made it, "helper" or "observed". Constant. */
+const char *clock_record_source_name (const struct clock_record *record);
 
 /* The entry of vCPU @id in a checked record, or NULL. Owned by the record. */
 const struct clock_record_vcpu *clock_record_find_vcpu (const struct clock_record *record,
