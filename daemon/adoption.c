@@ -22,6 +22,9 @@ struct Adoption {
   guint retry_id;
   gboolean was_answered;  /* by libvirt, what it is */
   gboolean has_link;      /* to its helper */
+  char *link_problem;     /* why there is none, a clause, once that was tried */
+  gboolean is_observed;   /* as there is none */
+  gboolean is_advertised; /* the metadata holds our element */
   char *ticket;           /* NULL until it is in the metadata or on its way there */
   gboolean is_ready;      /* said so in the journal */
   char *problem;          /* why it is not, NULL where that is not known yet */
@@ -60,13 +63,37 @@ say_not_ready (Adoption *adoption, const char *reason)
 static void
 say_ready (Adoption *adoption)
 {
+  EventEntry *entry;
+
   if (adoption->is_ready)
     return;
   set_ready (adoption, TRUE, NULL);
+  adoption->callbacks->ready (adoption->user_data);
   adoption->callbacks->changed (adoption->user_data);
   g_clear_pointer (&adoption->not_ready_reason, g_free);
-  event_entry_log (event_entry_new (EVENT_DOMAIN_READY, adoption->uuid, adoption->name),
-                   "the clocks of %s will be handed over at a migration", adoption->name);
+  entry = event_entry_new (EVENT_DOMAIN_READY, adoption->uuid, adoption->name);
+  event_entry_add (entry, "CLOCKFERRY_SOURCE", adoption->has_link ? "helper" : "observed");
+  event_entry_log (entry, "the clocks of %s will be handed over at a migration%s", adoption->name,
+                   adoption->has_link ? "" : ": it will be observed, as there is no helper");
+}
+
+/* Where all that is known of it makes it ready, or not. */
+static void
+judge (Adoption *adoption)
+{
+  gboolean is_known = TRUE;
+  const char *problem = NULL;
+
+  if (adoption->is_observed)
+    problem = adoption->callbacks->get_observer_problem (&is_known, adoption->user_data);
+  if (problem != NULL) {
+    g_autofree char *reason =
+      g_strdup_printf ("%s, and it can not be observed: %s", adoption->link_problem, problem);
+
+    say_not_ready (adoption, reason);
+  } else if (adoption->is_advertised && is_known && (adoption->has_link || adoption->is_observed)) {
+    say_ready (adoption);
+  }
 }
 
 /* An answer of libvirt that did not come. When the call was cancelled, @adoption may be gone. */
@@ -87,10 +114,12 @@ on_element_set (GObject *source, GAsyncResult *result, gpointer user_data)
   Adoption *adoption = user_data;
   g_autoptr (GError) error = NULL;
 
-  if (!libvirt_set_element_finish (G_DBUS_CONNECTION (source), result, &error))
+  if (!libvirt_set_element_finish (G_DBUS_CONNECTION (source), result, &error)) {
     fail_adoption (adoption, error);
-  else if (adoption->has_link)
-    say_ready (adoption);
+    return;
+  }
+  adoption->is_advertised = TRUE;
+  judge (adoption);
 }
 
 /* Is @element, found in the metadata, ours from before a restart of the daemon? */
@@ -150,6 +179,43 @@ is_passing (const GError *error)
          !g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CONNECTION_REFUSED);
 }
 
+/* Where it is is of no use to anybody if it is not there. */
+static const char *
+describe_link_error (const GError *error)
+{
+  return g_error_matches (error, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_NO_HELPER)
+           ? "no helper in its QEMU"
+           : error->message;
+}
+
+/* A socket on which nobody listens is of a helper that was never asked anything, or of a domain before a
+ * power failure, in the folder of the same name. */
+static gboolean
+is_to_be_observed (const GError *error)
+{
+  return g_error_matches (error, CLOCKFERRY_ERROR, CLOCKFERRY_ERROR_NO_HELPER) ||
+         g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CONNECTION_REFUSED);
+}
+
+/* The helper, or the observer where there is none. */
+static void
+find_way (Adoption *adoption)
+{
+  g_autoptr (GError) error = NULL;
+
+  adoption->has_link = adoption->callbacks->open_link (adoption->user_data, &error);
+  g_free (adoption->link_problem);
+  adoption->link_problem = g_strdup (adoption->has_link ? NULL : describe_link_error (error));
+  adoption->is_observed = !adoption->has_link && is_to_be_observed (error) &&
+                          adoption->callbacks->observe (adoption->user_data);
+  if (adoption->is_observed)
+    judge (adoption);
+  else if (!adoption->has_link)
+    say_not_ready (adoption, error->message);
+  if (!adoption->has_link && is_passing (error))
+    schedule_retry (adoption);
+}
+
 static void
 on_adopted_xml (GObject *source, GAsyncResult *result, gpointer user_data)
 {
@@ -172,18 +238,13 @@ on_adopted_xml (GObject *source, GAsyncResult *result, gpointer user_data)
   adoption->callbacks->found (info, adoption->user_data);
   if (!info->is_kvm)
     return; /* QEMU emulates it, and keeps its clocks itself */
-  adoption->has_link = adoption->callbacks->open_link (adoption->user_data, &error);
-  if (!adoption->has_link) {
-    say_not_ready (adoption, error->message);
-    if (is_passing (error))
-      schedule_retry (adoption);
-  }
+  find_way (adoption);
 
   if (is_own_element (adoption, info->source)) {
     g_free (adoption->ticket);
     adoption->ticket = g_strdup (info->source->ticket);
-    if (adoption->has_link)
-      say_ready (adoption);
+    adoption->is_advertised = TRUE;
+    judge (adoption);
     return;
   }
   libvirt_get_state_async (adoption->host->bus, adoption->host->driver_path, adoption->uuid,
@@ -235,6 +296,7 @@ adoption_free (Adoption *adoption)
 {
   adoption_forget (adoption);
   g_free (adoption->not_ready_reason);
+  g_free (adoption->link_problem);
   g_clear_object (&adoption->cancellable);
   g_free (adoption->name);
   g_free (adoption->uuid);
@@ -247,6 +309,13 @@ adoption_start (Adoption *adoption, const char *name)
   g_free (adoption->name);
   adoption->name = g_strdup (name);
   adopt (adoption);
+}
+
+void
+adoption_take_observer_change (Adoption *adoption)
+{
+  if (adoption->is_observed)
+    judge (adoption);
 }
 
 void
@@ -269,6 +338,8 @@ adoption_forget (Adoption *adoption)
   g_clear_pointer (&adoption->ticket, g_free);
   adoption->was_answered = FALSE;
   adoption->has_link = FALSE;
+  adoption->is_observed = FALSE;
+  adoption->is_advertised = FALSE;
   set_ready (adoption, FALSE, NULL);
 }
 

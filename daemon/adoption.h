@@ -4,9 +4,10 @@
 /*
  * adoption - taking on a domain that runs here, and advertising where its record can be had
  *
- * Asks libvirt what the domain is, has its guest find the helper, and keeps our source element with
- * the ticket in the live metadata, for the daemon of a destination to find. Says in the journal
- * whether the clocks would be handed over at a migration, once for as long as that stays so.
+ * Asks libvirt what the domain is, has its guest find the helper, or be observed where its QEMU has
+ * none, and keeps our source element with the ticket in the live metadata, for the daemon of a
+ * destination to find. Says in the journal whether the clocks would be handed over at a migration,
+ * once for as long as that stays so.
  *
  * No error is handed to the caller: what fails is said in the journal. Where an answer of libvirt
  * was missing or of no use, all is tried again after a while.
@@ -26,11 +27,18 @@ typedef struct {
   /* See that there is a link to the helper of the domain that was found. FALSE with any @error when
    * there is none; the adoption goes on without. */
   gboolean (*open_link) (gpointer user_data, GError **error);
+  /* Its QEMU has no helper, or none that answers: have it observed instead, when it leaves. FALSE where
+   * nothing observes. */
+  gboolean (*observe) (gpointer user_data);
+  /* Of a guest that is observed: guest_observer_get_problem(). */
+  const char *(*get_observer_problem) (gboolean *is_known, gpointer user_data);
   /*
    * A migration has the domain paused, and its metadata does not name this host. TRUE when it is
    * arriving, not running, and adoption_forget() was called; FALSE to go on and advertise.
    */
   gboolean (*paused_by_migration) (gpointer user_data);
+  /* They would be handed over from now on, and all is in the metadata that has to be. */
+  void (*ready) (gpointer user_data);
   /* adoption_get_problem() may tell else. */
   void (*changed) (gpointer user_data);
 } AdoptionCallbacks;
@@ -49,6 +57,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (Adoption, adoption_free)
  * copied; NULL until libvirt told.
  */
 void adoption_start (Adoption *adoption, const char *name);
+
+/* get_observer_problem() may tell else. */
+void adoption_take_observer_change (Adoption *adoption);
 
 /* The link to the helper ended. @looks_again: start again after a while, as no event may ever come
  * that makes the guest do so. */

@@ -76,6 +76,7 @@ arrival_report_add_fixup (EventEntry *entry, const ArrivalFixup *fixup)
   event_entry_add_int (entry, "CLOCKFERRY_THETA_NS", fixup->choice.theta_ns);
   event_entry_add_uint (entry, "CLOCKFERRY_THETA_BOUND_NS", fixup->choice.bound_ns);
   event_entry_add (entry, "CLOCKFERRY_THETA_USED", fixup->choice.measured ? "measured" : "trusted");
+  event_entry_add (entry, "CLOCKFERRY_SOURCE", clock_record_source_name (record));
   event_entry_add_uint (entry, "CLOCKFERRY_GUEST_SRC_NS", record->guest_src_ns);
   event_entry_add_uint (entry, "CLOCKFERRY_HOST_SRC_NS", record->host_src_ns);
   event_entry_add_uint (entry, "CLOCKFERRY_TSC_SRC_TICKS", record->tsc_src_ticks);

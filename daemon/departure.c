@@ -58,6 +58,7 @@ say_paused (Departure *departure)
   } records[] = {
     [DEPARTURE_RECORD_NO_HELPER] = { "no-helper", "there is no helper in its QEMU" },
     [DEPARTURE_RECORD_NONE] = { "none", "its helper has given no clock record yet" },
+    [DEPARTURE_RECORD_UNSEEN] = { "unseen", "the observer has seen no clock record yet" },
     [DEPARTURE_RECORD_UNCLAIMED] = { "unclaimed", "its clock record waits for a claim" },
     [DEPARTURE_RECORD_SENT] = { "sent", "its clock record was sent" },
   };
@@ -68,6 +69,8 @@ say_paused (Departure *departure)
   g_clear_handle_id (&departure->pause_id, g_source_remove);
   departure->pause = PAUSE_SAID;
   event_entry_add (entry, "CLOCKFERRY_RECORD", records[record].name);
+  event_entry_add (entry, "CLOCKFERRY_SOURCE",
+                   departure->callbacks->get_source (departure->user_data));
   event_entry_log (entry, "%s is paused for its migration: %s", get_label (departure),
                    records[record].clause);
 }
@@ -97,14 +100,15 @@ end (Departure *departure, EventKind kind)
   return entry;
 }
 
+/* @clause says that there is none. */
 static char *
-describe_missing_record (const Departure *departure)
+describe_missing_record (const Departure *departure, const char *clause)
 {
   const char *obstacle = departure->callbacks->get_obstacle (departure->user_data);
 
   if (obstacle == NULL)
-    return g_strdup ("the helper in its QEMU gave no record");
-  return g_strdup_printf ("the helper in its QEMU gave no record: %s", obstacle);
+    return g_strdup (clause);
+  return g_strdup_printf ("%s: %s", clause, obstacle);
 }
 
 /* NULL: its record went ahead. Otherwise free with g_free(). */
@@ -115,7 +119,10 @@ describe_problem (const Departure *departure)
   case DEPARTURE_RECORD_NO_HELPER:
     return g_strdup ("no helper in its QEMU here, so there was no record");
   case DEPARTURE_RECORD_NONE:
-    return describe_missing_record (departure);
+    return describe_missing_record (departure, "the helper in its QEMU gave no record");
+  case DEPARTURE_RECORD_UNSEEN:
+    return describe_missing_record (departure,
+                                    "no helper in its QEMU here, and the observer saw no record");
   case DEPARTURE_RECORD_UNCLAIMED:
     return g_strdup ("no daemon of the destination claimed its record");
   case DEPARTURE_RECORD_SENT:
@@ -251,10 +258,25 @@ departure_pause (Departure *departure)
   if (departure->pause == PAUSE_SAID)
     return;
   departure->pause = PAUSE_UNSAID;
-  if (departure->peer != NULL)
+  /* what the observer saw of the pause takes a moment to come here */
+  if (departure->peer != NULL &&
+      departure->callbacks->get_record (departure->user_data) != DEPARTURE_RECORD_UNSEEN)
     say_paused (departure);
   else if (departure->pause_id == 0)
     departure->pause_id = g_timeout_add (departure->pause_ms, on_pause_unclaimed, departure);
+}
+
+void
+departure_note_record (Departure *departure)
+{
+  if (departure->pause == PAUSE_UNSAID && departure->peer != NULL)
+    say_paused (departure);
+}
+
+gboolean
+departure_is_claimed (const Departure *departure)
+{
+  return departure->peer != NULL && !departure->is_given_up && !departure->is_abandoned;
 }
 
 void
@@ -275,10 +297,12 @@ void
 departure_conclude (Departure *departure)
 {
   g_autofree char *problem = describe_problem (departure);
+  const char *source = departure->callbacks->get_source (departure->user_data);
   EventEntry *entry =
     end (departure, problem == NULL ? EVENT_DEPARTURE_DONE : EVENT_DEPARTURE_UNCLAIMED);
 
   event_entry_add (entry, "CLOCKFERRY_REASON", problem);
+  event_entry_add (entry, "CLOCKFERRY_SOURCE", problem == NULL ? source : NULL);
   if (problem == NULL)
     event_entry_log (entry, "%s left, and its clock record went ahead", get_label (departure));
   else

@@ -27,6 +27,7 @@ typedef struct Departure Departure;
 typedef enum {
   DEPARTURE_RECORD_NO_HELPER, /* there is none in its QEMU here */
   DEPARTURE_RECORD_NONE,      /* it gave none */
+  DEPARTURE_RECORD_UNSEEN,    /* no helper, and the observer has seen none */
   DEPARTURE_RECORD_UNCLAIMED, /* nobody asked for it */
   DEPARTURE_RECORD_SENT,
   DEPARTURE_RECORD_COUNT,
@@ -35,8 +36,10 @@ typedef enum {
 /* None of these may free the departure. */
 typedef struct {
   DepartureRecord (*get_record) (gpointer user_data);
-  /* Of DEPARTURE_RECORD_NONE: why, as a clause, or NULL where that is not known. Borrowed. */
+  /* Of DEPARTURE_RECORD_NONE and UNSEEN: why, as a clause, or NULL where that is not known. Borrowed. */
   const char *(*get_obstacle) (gpointer user_data);
+  /* Of a record that there is: "helper" or "observed", otherwise NULL. Constant. */
+  const char *(*get_source) (gpointer user_data);
   /* The peer that had claimed it gave up, or stayed away: departure_settle() unless the guest stands still for
    * a migration. */
   void (*claim_lost) (gpointer user_data);
@@ -75,6 +78,12 @@ void departure_give_up_claim (Departure *departure, const char *id);
 
 /* The guest stands still for a migration. To be said again after a claim, which may name it anew. */
 void departure_pause (Departure *departure);
+
+/* There is a record that there was not: what became of it can be said now. */
+void departure_note_record (Departure *departure);
+
+/* Whether a peer has claimed it, and has not gone away since, as far as is known. */
+gboolean departure_is_claimed (const Departure *departure);
 
 /* The guest runs here, or stands still and not for a migration: what is under way came to nothing,
  * unless it is claimed. */

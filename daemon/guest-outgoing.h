@@ -18,6 +18,13 @@ typedef struct {
   /* Whether there is a link to the helper in its QEMU; and whether there is or was one. */
   gboolean (*has_link) (gpointer user_data);
   gboolean (*had_link) (gpointer user_data);
+  /* Whether it runs, as far as libvirt has said. */
+  gboolean (*is_running) (gpointer user_data);
+  /* The observer saw its QEMU ask KVM_GET_CLOCK: an offer for KEEP_RECORD. @record is checked, @size bytes,
+   * borrowed. */
+  void (*observed) (const struct clock_record *record, gsize size, gpointer user_data);
+  /* guest_outgoing_get_observer_problem() tells else. */
+  void (*observer_changed) (gpointer user_data);
   /* As of DepartureCallbacks. */
   void (*claim_lost) (gpointer user_data);
 } GuestOutgoingCallbacks;
@@ -45,7 +52,23 @@ void guest_outgoing_claim (GuestOutgoing *outgoing, const char *id, const char *
 void guest_outgoing_lose_claim (GuestOutgoing *outgoing, const char *id);
 void guest_outgoing_give_up_claim (GuestOutgoing *outgoing, const char *id);
 
+/*
+ * Its QEMU has no helper: have it observed while it leaves; again does no harm. FALSE on a host where nothing
+ * observes. Until guest_outgoing_forget(), or until it has one.
+ */
+gboolean guest_outgoing_observe (GuestOutgoing *outgoing);
+void guest_outgoing_stop_observing (GuestOutgoing *outgoing);
+
+/* guest_observer_follow_status(), where it is observed. */
+void guest_outgoing_follow_status (GuestOutgoing *outgoing);
+
+/* While it is: guest_observer_get_problem(). */
+const char *guest_outgoing_get_observer_problem (const GuestOutgoing *outgoing, gboolean *is_known);
+
+/* Take now what the observer has already written. */
+void guest_outgoing_drain_observer (GuestOutgoing *outgoing);
+
 /* Do those of the MigrationActions @actions, decided on @input, that are of the source. @offered is the record of
- * KEEP_RECORD. */
+ * KEEP_RECORD: the helper's while there is a link, otherwise the observer's. */
 void guest_outgoing_perform (GuestOutgoing *outgoing, guint actions, MigrationInput input,
                              GBytes *offered);

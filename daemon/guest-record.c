@@ -37,9 +37,18 @@ guest_record_drop (GuestRecord *record)
 }
 
 DepartureRecord
-guest_record_describe (const GuestRecord *record, gboolean had_helper)
+guest_record_describe (const GuestRecord *record, gboolean had_helper, gboolean is_observed)
 {
   if (record->newest != NULL)
     return record->is_sent ? DEPARTURE_RECORD_SENT : DEPARTURE_RECORD_UNCLAIMED;
-  return had_helper ? DEPARTURE_RECORD_NONE : DEPARTURE_RECORD_NO_HELPER;
+  if (had_helper)
+    return DEPARTURE_RECORD_NONE;
+  return is_observed ? DEPARTURE_RECORD_UNSEEN : DEPARTURE_RECORD_NO_HELPER;
+}
+
+const char *
+guest_record_get_source (const GuestRecord *record)
+{
+  return record->newest != NULL ? clock_record_source_name (g_bytes_get_data (record->newest, NULL))
+                                : NULL;
 }

@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * guest-record - the last record of the helper of a guest that lives here, and who has it
+ * guest-record - the last clock record of a guest that lives here, and who has it
  *
  * A record is taken at every pause, for a migration or not, and is void as soon as the guest runs
  * again; so it may outlast the migration that it was sent for, of a guest that was paused by hand.
@@ -17,7 +17,7 @@ typedef struct {
   char *obstacle; /* why there is none, NULL where that is not known */
 } GuestRecord;
 
-/* Take @newest over, in place of what was there. It is not changed by anybody. */
+/* Take @newest over in place of what was there. It is not changed by anybody. */
 void guest_record_keep (GuestRecord *record, GBytes *newest);
 
 /* There is none of this pause, and @obstacle, a clause, is why; for now, as one may come all the same. */
@@ -32,5 +32,10 @@ void guest_record_recall (GuestRecord *record);
 /* The guest runs, or is gone. */
 void guest_record_drop (GuestRecord *record);
 
-/* What became of it so far; @had_helper: a helper of this guest's QEMU was connected. */
-DepartureRecord guest_record_describe (const GuestRecord *record, gboolean had_helper);
+/* What became of it so far; @had_helper: a helper of this guest's QEMU was connected; @is_observed: there is
+ * none, and the observer is to watch it. */
+DepartureRecord guest_record_describe (const GuestRecord *record, gboolean had_helper,
+                                       gboolean is_observed);
+
+/* "helper" or "observed": who gave it, NULL while there is none. */
+const char *guest_record_get_source (const GuestRecord *record);

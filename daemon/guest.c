@@ -45,8 +45,9 @@ tell_change (const Guest *guest)
 
 /* helper link callbacks */
 
+/* By the helper, or by the observer. */
 static void
-on_helper_record (const struct clock_record *record, gsize size, gpointer user_data)
+on_record (const struct clock_record *record, gsize size, gpointer user_data)
 {
   Guest *guest = user_data;
 
@@ -91,7 +92,7 @@ on_helper_closed (const GError *error, gpointer user_data)
 }
 
 static const HelperLinkCallbacks helper_callbacks = {
-  .record = on_helper_record,
+  .record = on_record,
   .report = on_helper_report,
   .closed = on_helper_closed,
 };
@@ -102,8 +103,11 @@ open_link (Guest *guest, GError **error)
   if (guest->link == NULL)
     guest->link = helper_link_new (&guest->host->folders, guest->facts.name, guest->facts.id,
                                    guest->uuid, &helper_callbacks, guest, error);
-  guest->had_link |= guest->link != NULL;
-  return guest->link != NULL;
+  if (guest->link == NULL)
+    return FALSE;
+  guest->had_link = TRUE;
+  guest_outgoing_stop_observing (guest->outgoing);
+  return TRUE;
 }
 
 static void
@@ -143,6 +147,18 @@ on_open_link (gpointer user_data, GError **error)
 }
 
 static gboolean
+on_observe (gpointer user_data)
+{
+  return guest_outgoing_observe (((const Guest *) user_data)->outgoing);
+}
+
+static const char *
+on_get_observer_problem (gboolean *is_known, gpointer user_data)
+{
+  return guest_outgoing_get_observer_problem (((const Guest *) user_data)->outgoing, is_known);
+}
+
+static gboolean
 on_paused_by_migration (gpointer user_data)
 {
   Guest *guest = user_data;
@@ -158,6 +174,12 @@ on_paused_by_migration (gpointer user_data)
 }
 
 static void
+on_ready (gpointer user_data)
+{
+  guest_outgoing_follow_status (((const Guest *) user_data)->outgoing);
+}
+
+static void
 on_changed (gpointer user_data)
 {
   tell_change (user_data);
@@ -166,7 +188,10 @@ on_changed (gpointer user_data)
 static const AdoptionCallbacks adoption_callbacks = {
   .found = on_found,
   .open_link = on_open_link,
+  .observe = on_observe,
+  .get_observer_problem = on_get_observer_problem,
   .paused_by_migration = on_paused_by_migration,
+  .ready = on_ready,
   .changed = on_changed,
 };
 
@@ -184,6 +209,18 @@ on_had_link (gpointer user_data)
   return ((const Guest *) user_data)->had_link;
 }
 
+static gboolean
+on_is_running (gpointer user_data)
+{
+  return ((const Guest *) user_data)->phase == MIGRATION_PHASE_RUNNING;
+}
+
+static void
+on_observer_changed (gpointer user_data)
+{
+  adoption_take_observer_change (((const Guest *) user_data)->adoption);
+}
+
 static void
 on_claim_lost (gpointer user_data)
 {
@@ -193,6 +230,9 @@ on_claim_lost (gpointer user_data)
 static const GuestOutgoingCallbacks outgoing_callbacks = {
   .has_link = on_has_link,
   .had_link = on_had_link,
+  .is_running = on_is_running,
+  .observed = on_record,
+  .observer_changed = on_observer_changed,
   .claim_lost = on_claim_lost,
 };
 
@@ -240,6 +280,8 @@ drain_helper (Guest *guest, MigrationInput input)
 
   if ((follows_helper || guest_end_is_held (&guest->end)) && guest->link != NULL)
     helper_link_drain (guest->link);
+  if (follows_helper)
+    guest_outgoing_drain_observer (guest->outgoing);
 }
 
 static void

@@ -8,6 +8,7 @@
 #include <gio/gio.h>
 
 #include "event-log.h"
+#include "observer-link.h"
 #include "peer-listener.h"
 #include "qemu-process.h"
 #include "settings.h"
@@ -21,6 +22,7 @@ typedef struct {
   QemuFolders folders;
   PeerAuthority *authority; /* NULL without CertificateAuthority= */
   PeerListener *listener;
+  ObserverLink *observer; /* NULL: no guest is observed */
   gboolean has_listed; /* libvirt, once: a domain that it lists later and we do not know is new */
 
   /* who follows the guests and their migrations; may be empty */

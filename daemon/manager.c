@@ -279,6 +279,7 @@ manager_new_with_folders (GDBusConnection *bus, Settings *settings, GTlsCertific
     .folders = *folders,
     .authority = authority,
     .listener = peer_listener_new (identity, authority, look_up_ticket, manager),
+    .observer = observer_link_new (folders->observer_socket),
     .migration_observer = { on_migration_entry, manager },
     .guest_changed = on_guest_changed,
     .user_data = manager,
@@ -331,6 +332,7 @@ manager_reload (Manager *manager, GError **error)
     peer_authority_set_allowed_peers (manager->host.authority,
                                       (const char *const *) manager->settings->allowed_peers);
   bus_service_set_settings (manager->service, manager->settings);
+  observer_link_ask_again (manager->host.observer);
   waiting_text = g_strjoinv (" ", waiting);
   log_reloaded (manager->settings, waiting_text);
   if (waiting[0] == NULL)
@@ -348,6 +350,7 @@ manager_free (Manager *manager)
   if (manager->host.listener != NULL)
     g_signal_handlers_disconnect_by_data (manager->host.listener, manager);
   g_clear_pointer (&manager->guests, g_hash_table_unref);
+  g_clear_pointer (&manager->host.observer, observer_link_free);
   g_clear_pointer (&manager->unheard, g_hash_table_unref);
   g_clear_pointer (&manager->unconfirmed, g_hash_table_unref);
   if (manager->host.listener != NULL)

@@ -79,6 +79,30 @@ is_awaited (PeerConnection *connection)
   return false;
 }
 
+/* Of those in @phase, one from the origin with the most connections, or the fewest; of several, the one that
+ * has been in it the longest. */
+static PeerConnection *
+find_by_origin (const GQueue *queue, PeerPhase phase, bool wants_most)
+{
+  g_autoptr (GHashTable) origins = tally_origins (queue);
+  PeerConnection *found = NULL;
+  guint found_count = 0;
+
+  for (GList *l = queue->head; l != NULL; l = l->next) {
+    guint count = tally_get (origins, peer_connection_get_origin (l->data));
+
+    if (peer_connection_get_phase (l->data) != phase)
+      continue;
+    if (found == NULL || (wants_most ? count > found_count : count < found_count) ||
+        (count == found_count && peer_connection_get_phase_since_us (l->data) <
+                                   peer_connection_get_phase_since_us (found))) {
+      found = l->data;
+      found_count = count;
+    }
+  }
+  return found;
+}
+
 /* public functions */
 
 guint
@@ -114,44 +138,13 @@ peer_crowd_count_in (const GQueue *queue, PeerPhase phase)
 PeerConnection *
 peer_crowd_find_crowded (const GQueue *queue, PeerPhase phase)
 {
-  g_autoptr (GHashTable) origins = tally_origins (queue);
-  PeerConnection *crowded = NULL;
-  guint most = 0;
-
-  for (GList *l = queue->head; l != NULL; l = l->next) {
-    guint count = tally_get (origins, peer_connection_get_origin (l->data));
-
-    if (peer_connection_get_phase (l->data) != phase)
-      continue;
-    if (count > most || (count == most && peer_connection_get_phase_since_us (l->data) <
-                                            peer_connection_get_phase_since_us (crowded))) {
-      crowded = l->data;
-      most = count;
-    }
-  }
-  return crowded;
+  return find_by_origin (queue, phase, true);
 }
 
 PeerConnection *
 peer_crowd_find_lonely (const GQueue *queue, PeerPhase phase)
 {
-  g_autoptr (GHashTable) origins = tally_origins (queue);
-  PeerConnection *lonely = NULL;
-  guint fewest = 0;
-
-  for (GList *l = queue->head; l != NULL; l = l->next) {
-    guint count = tally_get (origins, peer_connection_get_origin (l->data));
-
-    if (peer_connection_get_phase (l->data) != phase)
-      continue;
-    if (lonely == NULL || count < fewest ||
-        (count == fewest && peer_connection_get_phase_since_us (l->data) <
-                              peer_connection_get_phase_since_us (lonely))) {
-      lonely = l->data;
-      fewest = count;
-    }
-  }
-  return lonely;
+  return find_by_origin (queue, phase, false);
 }
 
 PeerConnection *

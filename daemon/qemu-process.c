@@ -9,12 +9,27 @@
 
 #define PID_MAX_LIMIT 4194304 /* of 64-bit Linux, include/linux/threads.h */
 
+static char *
+make_run_path (const QemuFolders *folders, const char *name, const char *suffix)
+{
+  const char *run_dir = folders->run_dir != NULL ? folders->run_dir : LIBVIRT_QEMU_RUN_DIR;
+  g_autofree char *file_name = g_strconcat (name, suffix, NULL);
+
+  return g_build_filename (run_dir, file_name, NULL);
+}
+
+/* public functions */
+
+char *
+qemu_process_make_status_path (const QemuFolders *folders, const char *name)
+{
+  return make_run_path (folders, name, ".xml");
+}
+
 pid_t
 qemu_process_read_pid (const QemuFolders *folders, const char *name, GError **error)
 {
-  const char *run_dir = folders->run_dir != NULL ? folders->run_dir : LIBVIRT_QEMU_RUN_DIR;
-  g_autofree char *file_name = g_strconcat (name, ".pid", NULL);
-  g_autofree char *path = g_build_filename (run_dir, file_name, NULL);
+  g_autofree char *path = make_run_path (folders, name, ".pid");
   g_autofree char *text = NULL;
   gint64 pid = 0;
 

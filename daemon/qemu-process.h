@@ -15,7 +15,13 @@
 typedef struct {
   const char *run_dir;
   const char *state_dir;
+  const char *observer_socket; /* see observer-link.h */
 } QemuFolders;
+
+/* Where libvirt keeps the status of the running domain @name: qemu_domain.c, qemuDomainSaveStatus(). Owned by the
+ * caller. */
+char *qemu_process_make_status_path (const QemuFolders *folders, const char *name)
+  G_GNUC_WARN_UNUSED_RESULT;
 
 /* The pid in libvirt's pid file of @name, or -1 with a GFileError or CLOCKFERRY_ERROR_NO_QEMU. */
 pid_t qemu_process_read_pid (const QemuFolders *folders, const char *name, GError **error);

@@ -89,6 +89,7 @@ check_whole_host (CheckHost *host, CheckList *list)
   check_libvirt (host, list);
   check_hook (host, list);
   check_helper (host, list);
+  check_observer (host, list);
   check_security (host, list);
   check_daemon (host, list);
   check_identity (host, list);

@@ -61,6 +61,7 @@ void check_clock (CheckHost *host, CheckList *list);   /* clocksource, synchroni
 void check_libvirt (CheckHost *host, CheckList *list); /* the bus, libvirt's daemon, libvirt-dbus */
 void check_hook (CheckHost *host, CheckList *list);    /* libvirt's hook and its program */
 void check_helper (CheckHost *host, CheckList *list);  /* what is preloaded into QEMU */
+void check_observer (CheckHost *host, CheckList *list); /* of guests without a helper */
 void check_security (CheckHost *host, CheckList *list); /* AppArmor and SELinux */
 void check_daemon (CheckHost *host, CheckList *list);   /* clockferryd and its settings */
 void check_identity (CheckHost *host, CheckList *list); /* its key and certificate */

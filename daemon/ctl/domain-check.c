@@ -150,10 +150,10 @@ judge_missing_helper (const DomainCheck *check, CheckList *list)
   g_autofree char *shut_down = remedy_format (VIRSH " shutdown %s", uuid);
 
   if (!check->facts->is_running)
-    check_list_fail (
+    check_list_warn (
       list, edit,
-      _ ("it is not in the domain's definition: its first migration would be stock, "
-         "and give it the helper; or add <qemu:env name='LD_PRELOAD' value='%s'/> to "
+      _ ("it is not in the domain's definition: its first migration takes the observer, "
+         "and gives it the helper; or add <qemu:env name='LD_PRELOAD' value='%s'/> to "
          "<qemu:commandline>"),
       CLOCKFERRY_HELPER_SONAME);
   else if (check->definition != NULL && check->definition->has_helper)
@@ -176,6 +176,9 @@ judge_helper (const DomainCheck *check, CheckList *list)
   check_list_begin (list, "domain-helper", _ ("helper"));
   if (check->state.has_link)
     check_list_ok (list, _ ("in its QEMU, and connected to clockferryd"));
+  else if (!check->facts->has_helper && check->state.is_ready)
+    check_list_ok (list, _ ("not in its QEMU, which will be observed instead; the next migration "
+                            "brings it"));
   else if (!check->facts->has_helper)
     judge_missing_helper (check, list);
   else if (!check->facts->is_running)
@@ -198,8 +201,6 @@ judge_state (const DomainCheck *check, CheckList *list)
     check_list_ok (list, _ ("is ready to hand its clocks over"));
   else if (!state->is_known)
     check_list_fail (list, "clockferryctl check", _ ("does not know it: %s"), state->problem);
-  else if (!state->has_link && !check->facts->has_helper)
-    check_list_drop (list); /* there is no helper, as was reported */
   else
     check_list_fail (list, journal, _ ("is not ready for it: %s"),
                      state->problem != NULL ? state->problem : "?");

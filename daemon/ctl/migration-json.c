@@ -35,6 +35,7 @@ static const JsonField other_fields[] = {
   { "ERRNO", VALUE_NUMBER },
   { "UNDO", VALUE_TEXT },
   { "RECORD", VALUE_TEXT },
+  { "SOURCE", VALUE_TEXT },
 };
 
 /* fields */

@@ -104,6 +104,19 @@ print_result (const CtlContext *context, const MigrationRecord *record)
 }
 
 static void
+print_source (const CtlContext *context, const MigrationRecord *record)
+{
+  const char *source = migration_record_get (record, "SOURCE");
+
+  if (g_strcmp0 (source, "observed") == 0)
+    /* TRANSLATORS: the label of what the source says of the guest's clocks */
+    output_field (context, _ ("Record"), OUTPUT_PLAIN,
+                  _ ("by the observer, as there was no helper in the source's QEMU"));
+  else if (source != NULL)
+    output_field (context, _ ("Record"), OUTPUT_PLAIN, _ ("by the helper in the source's QEMU"));
+}
+
+static void
 print_theta (const CtlContext *context, const MigrationRecord *record)
 {
   g_autofree char *text = NULL;
@@ -327,6 +340,7 @@ print_record (const CtlContext *context, const MigrationRecord *record)
 {
   print_who (context, record);
   print_result (context, record);
+  print_source (context, record);
   if (record->is_arriving) {
     print_times (context, record);
     print_kvm_flags (context, record);

@@ -44,6 +44,7 @@ test_fixed (ManagedPair *pair, gconstpointer data)
   g_assert_cmpstr (event_tape_get ("migration-fixed", "CLOCKFERRY_ADVANCE_NS"), ==, "178000000");
   g_assert_cmpstr (event_tape_get ("migration-fixed", "CLOCKFERRY_RESIDUAL_NS"), ==, "-42");
   g_assert_cmpstr (event_tape_get ("migration-fixed", "CLOCKFERRY_THETA_USED"), ==, "measured");
+  g_assert_cmpstr (event_tape_get ("migration-fixed", "CLOCKFERRY_SOURCE"), ==, "helper");
   g_assert_cmpstr (event_tape_get ("migration-fixed", "CLOCKFERRY_OFFSETS"), ==,
                    "0:-1234567:0:77 2:-1234567:0:77");
 

@@ -367,6 +367,56 @@ def make_helper_fixup():
         add(f"host-{name}", step(host, struct.pack("<BBQ", 1, flags, 1600000)))
 
 
+# the observer's messages, and what its program in the kernel tells: observer/observer-protocol.h, clock-sight.h
+
+
+def sight_head(number=1, pid=7, guest=10**12, host=1700000000 * 10**9, tsc=5 * 10**11, boot=3600 * 10**9, tai=0, kvm_flags=14,
+               khz=2500000, count=2, flags=0):
+    return struct.pack("<IIQQQQQQIIII", 1, pid, number, guest, host, tsc, boot, tai, kvm_flags, khz, count, flags)
+
+
+def sight_vcpu(vcpu=0, number=1, ticks=2**64 - 1234567, ratio=2**48, khz=2500000, flags=0):
+    return struct.pack("<IIQQQII", 2, vcpu, number, ticks, ratio, khz, flags)
+
+
+def make_observer():
+    as_it_is, with_type, head, vcpu, drop = range(5)
+    to_observer, to_daemon = 0, 1
+
+    def add(name, *steps):
+        write("observer", name, b"".join(steps))
+
+    def seen(name, head_data, *vcpus):
+        add(f"sight-{name}", step(head, head_data), *(step(vcpu, data) for data in vcpus))
+
+    for name, rec in RECORDS.items():
+        add(f"record-{name}", step(with_type, bytes([to_daemon, 19]) + rec))
+    add("watch", step(with_type, bytes([to_observer, 1])))
+    add("unwatch", step(with_type, bytes([to_observer, 2])))
+    add("wrong-way", step(with_type, bytes([to_daemon, 1])))
+    add("ready", step(with_type, bytes([to_daemon, 16])))
+    add("watching", step(with_type, bytes([to_daemon, 18])))
+    add("unable", step(with_type, bytes([to_daemon, 17]) + b"no types".ljust(400, b"\0")))
+    add("unable-without-end", step(with_type, bytes([to_daemon, 17]) + b"x" * 400))
+    add("missed", step(with_type, bytes([to_daemon, 20]) + struct.pack("<II", 7, 3)))
+    add("missed-for-no-reason", step(with_type, bytes([to_daemon, 20]) + struct.pack("<II", 99, 0)))
+    add("nonsense", step(as_it_is, bytes([to_daemon]) + b"nonsense that is longer than a header"))
+    seen("usual", sight_head(), sight_vcpu(), sight_vcpu(1))
+    seen("scaled", sight_head(), *(sight_vcpu(each, ratio=2**48 * 4 // 5, khz=2000000) for each in (0, 1)))
+    seen("scaled-svm", sight_head(), *(sight_vcpu(each, ratio=2**32 * 4 // 5, khz=2000000) for each in (0, 1)))
+    seen("mixed", sight_head(), sight_vcpu(), sight_vcpu(1, khz=2000000))
+    seen("missing", sight_head(), sight_vcpu(), sight_vcpu(1, flags=4))
+    seen("same-id", sight_head(), sight_vcpu(), sight_vcpu())
+    seen("incomplete", sight_head(), sight_vcpu(), sight_vcpu(1, number=2))
+    seen("no-vcpus", sight_head(count=0))
+    seen("no-master-clock", sight_head(kvm_flags=0, host=0, tsc=0, tai=37 * 10**9 + 3600 * 10**9), sight_vcpu(), sight_vcpu(1))
+    seen("year-2200", sight_head(host=YEAR_2200_NS), sight_vcpu(), sight_vcpu(1))
+    seen("latest", sight_head(guest=2**64 - 1), sight_vcpu(), sight_vcpu(1))
+    add("sights-interleaved", step(head, sight_head()), step(head, sight_head(number=2, pid=8)), step(vcpu, sight_vcpu(number=2)),
+        step(vcpu, sight_vcpu()), step(vcpu, sight_vcpu(1, number=2)), step(vcpu, sight_vcpu(1)))
+    add("sight-dropped", step(head, sight_head()), step(vcpu, sight_vcpu()), step(drop, struct.pack("<Q", 7)), step(vcpu, sight_vcpu(1)))
+
+
 if __name__ == "__main__":
     make_clock_record()
     make_helper_receive()
@@ -376,3 +426,4 @@ if __name__ == "__main__":
     make_peer_stream()
     make_peer_session()
     make_helper_fixup()
+    make_observer()

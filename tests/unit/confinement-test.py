@@ -25,6 +25,11 @@ LIMITS = {pathlib.Path(unit): int(limit) for unit, limit in (argument.split("=")
 NEVER_OFF = re.compile(r"CapabilityBoundingSet_|AmbientCapabilities$|NoNewPrivileges$|SystemCallArchitectures$"
                        r"|MemoryDenyWriteExecute$|RestrictNamespaces_|RestrictSUIDSGID$|ProtectSystem$|ProtectKernel")
 
+# Beyond that: what the observer is there for.
+OBSERVER = "clockferry-observer.service"
+OBSERVER_CAPABILITIES = "CAP_BPF CAP_PERFMON"
+OBSERVER_MAY = {"AmbientCapabilities", "CapabilityBoundingSet_CAP_BPF"}
+
 
 def analyze(*arguments):
     return subprocess.run(["systemd-analyze", "--no-pager", *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -54,7 +59,22 @@ class Confinement(unittest.TestCase):
             self.assertGreater(len(rows), 30)
             for name, is_good in rows.items():
                 with self.subTest(unit.name, name=name):
-                    self.assertTrue(is_good)
+                    self.assertEqual(is_good, not (unit.name == OBSERVER and name in OBSERVER_MAY))
+
+    def test_capabilities(self):
+        """Of the observer: these two, and no more. Nobody else has any."""
+        for unit in LIMITS:
+            with self.subTest(unit.name):
+                is_observer = unit.name == OBSERVER
+                self.assertEqual(read_setting(unit, "CapabilityBoundingSet"), [OBSERVER_CAPABILITIES if is_observer else ""])
+                self.assertEqual(read_setting(unit, "AmbientCapabilities"), [OBSERVER_CAPABILITIES] if is_observer else [])
+
+    def test_observer_socket(self):
+        """For the daemon's user alone."""
+        socket_unit = SOURCE_DIR / "systemd/clockferry-observer.socket"
+        self.assertEqual(read_setting(socket_unit, "SocketMode"), ["0600"])
+        self.assertEqual(read_setting(socket_unit, "SocketUser"), ["clockferry"])
+        self.assertEqual(read_setting(socket_unit, "SocketGroup"), [])
 
     def test_system_calls_are_listed_one_by_one_or_by_group(self):
         """The first word is a list of what is allowed, not of what is not."""
@@ -68,8 +88,11 @@ class Confinement(unittest.TestCase):
             root = pathlib.Path(name)
             units = root / "usr/lib/systemd/system"
             shutil.copytree(SYSTEM_UNIT_DIR, units, symlinks=True)
-            for unit in [*LIMITS, *SOURCE_DIR.glob("systemd/*.timer")]:
+            checked = [*LIMITS, *SOURCE_DIR.glob("systemd/*.timer"), *SOURCE_DIR.glob("systemd/*.socket")]
+            # they refer to each other
+            for unit in checked:
                 shutil.copy(unit, units)
+            for unit in checked:
                 for command in read_setting(unit, "Exec[A-Za-z]+"):
                     program = root / command.split()[0].lstrip("/")
                     program.parent.mkdir(parents=True, exist_ok=True)

@@ -122,6 +122,7 @@ test_pv_clock (void)
 
 /* verdicts */
 
+#define JOURNAL "journalctl -b -n 20 -u clockferryd CLOCKFERRY_DOMAIN=" UUID
 #define EDIT_POLICY                                                                                \
   "virsh -c qemu:///system metadata " UUID                                                         \
   " --uri https://clockferry.org/policy/1 --key clockferry --edit"
@@ -236,8 +237,8 @@ test_without_helper (void)
   list = judge (check, DOMAIN_STOCK, "started without");
   check_expect (list, "domain-helper", CHECK_FAILURE, CLOCKFERRY_HELPER_SONAME,
                 "virsh -c qemu:///system edit " UUID);
-  /* the daemon says nothing else */
-  check_expect_none (list, "domain-ready");
+  /* which says why it is not observed instead */
+  check_expect (list, "domain-ready", CHECK_FAILURE, "there is no helper", JOURNAL);
 
   check->definition = parse ("kvm", -1, HELPER);
   defined_list = judge (check, DOMAIN_STOCK, "start it again");
@@ -246,10 +247,26 @@ test_without_helper (void)
 
   g_clear_pointer (&check->facts, domain_facts_free);
   check->facts = parse ("kvm", -1, "");
-  off_list = judge (check, DOMAIN_STOCK, "does not run");
-  check_expect (off_list, "domain-helper", CHECK_FAILURE, NULL,
+  /* whether it could be observed then is no matter of the domain's */
+  off_list = judge (check, DOMAIN_FIXED, "does not run");
+  check_expect (off_list, "domain-helper", CHECK_WARNING, "takes the observer",
                 "virsh -c qemu:///system edit " UUID);
   check_expect_none (off_list, "domain-ready");
+}
+
+/* Its QEMU was started before there was one. */
+static void
+test_to_be_observed (void)
+{
+  g_autoptr (DomainCheck) check = make_ready ("");
+  g_autoptr (CheckList) list = NULL;
+
+  domain_facts_free (check->facts);
+  check->facts = parse ("kvm", 3, "");
+  check->state.has_link = FALSE;
+  list = judge (check, DOMAIN_FIXED, "would be fixed");
+  check_expect (list, "domain-helper", CHECK_OK, "will be observed instead", NULL);
+  check_expect (list, "domain-ready", CHECK_OK, NULL, NULL);
 }
 
 static void
@@ -264,8 +281,7 @@ test_not_ready (void)
   check->state.problem = g_strdup ("another process listens there");
   list = judge (check, DOMAIN_STOCK, "another process listens there");
   check_expect (list, "domain-helper", CHECK_OK, "started with it", NULL);
-  check_expect (list, "domain-ready", CHECK_FAILURE, NULL,
-                "journalctl -b -n 20 -u clockferryd CLOCKFERRY_DOMAIN=" UUID);
+  check_expect (list, "domain-ready", CHECK_FAILURE, NULL, JOURNAL);
 
   check->state.is_known = FALSE;
   unknown_list = judge (check, DOMAIN_STOCK, "does not know it");
@@ -286,6 +302,7 @@ main (int argc, char **argv)
   g_test_add_func ("/ctl-check-domain/no-clock", test_no_clock);
   g_test_add_func ("/ctl-check-domain/emulated", test_emulated);
   g_test_add_func ("/ctl-check-domain/without-helper", test_without_helper);
+  g_test_add_func ("/ctl-check-domain/to-be-observed", test_to_be_observed);
   g_test_add_func ("/ctl-check-domain/not-ready", test_not_ready);
   return g_test_run ();
 }

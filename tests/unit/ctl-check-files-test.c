@@ -7,12 +7,15 @@
 #include <glib/gstdio.h>
 #include <pwd.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "build-config.h"
 #include "ctl-check-expect.h"
 #include "ctl-check-fixture.h"
 #include "ctl-config.h"
+#include "observer-protocol.h"
 
 /* the helper */
 
@@ -75,6 +78,85 @@ test_helper_loads (CheckFixture *fixture, gconstpointer data)
                   "ldconfig");
     g_assert_null (fixture->host->helper_path);
   }
+}
+
+/* the observer */
+
+typedef struct {
+  int listen_fd;
+  gconstpointer message; /* NULL: hangs up without a word */
+  gsize size;
+} Answer;
+
+static gpointer
+answer_one (gpointer data)
+{
+  const Answer *answer = data;
+  int fd = accept (answer->listen_fd, NULL, NULL);
+
+  g_assert_cmpint (fd, >=, 0);
+  if (answer->message != NULL)
+    g_assert_cmpint (send (fd, answer->message, answer->size, 0), ==, (gssize) answer->size);
+  close (fd);
+  return NULL;
+}
+
+static void
+check_answered (CheckFixture *fixture, int listen_fd, gconstpointer message, gsize size)
+{
+  Answer answer = { listen_fd, message, size };
+  GThread *thread = g_thread_new ("observer", answer_one, &answer);
+
+  check_fixture_restart (fixture);
+  check_observer (fixture->host, fixture->list);
+  g_thread_join (thread);
+}
+
+static int
+listen_as_observer (const CheckFixture *fixture)
+{
+  struct sockaddr_un address = { .sun_family = AF_UNIX };
+  g_autofree char *path = check_host_path (fixture->host, OBSERVER_SOCKET_PATH);
+  g_autofree char *folder = g_path_get_dirname (path);
+  int fd = socket (AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+  g_assert_cmpint (g_mkdir_with_parents (folder, 0755), ==, 0);
+  g_strlcpy (address.sun_path, path, sizeof address.sun_path);
+  g_assert_cmpint (bind (fd, (struct sockaddr *) &address, sizeof address), ==, 0);
+  g_assert_cmpint (listen (fd, 1), ==, 0);
+  return fd;
+}
+
+static void
+test_observer (CheckFixture *fixture, gconstpointer data)
+{
+  struct observer_header ready;
+  struct observer_unable unable = { .text = "this kernel does not tell its types" };
+  int listen_fd;
+
+  check_observer (fixture->host, fixture->list);
+  check_expect (fixture->list, "observer", CHECK_WARNING, "not installed", NULL);
+
+  check_fixture_restart (fixture);
+  g_free (check_fixture_write (fixture, CLOCKFERRY_OBSERVER_PATH, "", 0755));
+  check_observer (fixture->host, fixture->list);
+  check_expect (fixture->list, "observer", CHECK_WARNING, "not in service",
+                "systemctl enable --now clockferry-observer.socket");
+
+  listen_fd = listen_as_observer (fixture);
+  observer_header_init (&ready, OBSERVER_MESSAGE_READY, sizeof ready, 0);
+  check_answered (fixture, listen_fd, &ready, sizeof ready);
+  check_expect (fixture->list, "observer", CHECK_OK, "can observe", NULL);
+  observer_header_init (&unable.header, OBSERVER_MESSAGE_UNABLE, sizeof unable, 0);
+  check_answered (fixture, listen_fd, &unable, sizeof unable);
+  check_expect (fixture->list, "observer", CHECK_WARNING, unable.text, NULL);
+  check_answered (fixture, listen_fd, NULL, 0);
+  check_expect (fixture->list, "observer", CHECK_WARNING, "does not answer",
+                "journalctl -b -n 20 -u clockferry-observer");
+  check_answered (fixture, listen_fd, "nonsense", 8);
+  check_expect (fixture->list, "observer", CHECK_WARNING, "does not answer",
+                "journalctl -b -n 20 -u clockferry-observer");
+  close (listen_fd);
 }
 
 static void
@@ -266,6 +348,7 @@ main (int argc, char **argv)
   } cases[] = {
     { "/ctl-check-files/helper-file", test_helper_file },
     { "/ctl-check-files/helper-loads", test_helper_loads },
+    { "/ctl-check-files/observer", test_observer },
     { "/ctl-check-files/apparmor", test_apparmor },
     { "/ctl-check-files/selinux", test_selinux },
     { "/ctl-check-files/state-folder", test_state_folder },

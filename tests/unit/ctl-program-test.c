@@ -274,6 +274,7 @@ test_show (Fixture *fixture, gconstpointer data)
   g_assert_nonnull (strstr (fixture->out, "Migration " ID_FIXED "\n"));
   g_assert_nonnull (strstr (fixture->out, ODD_NAME "\n"));
   g_assert_nonnull (strstr (fixture->out, "+1.25 ms, within ± 4.30 ms, measured"));
+  g_assert_nonnull (strstr (fixture->out, "by the helper in the source's QEMU\n"));
   g_assert_nonnull (
     strstr (fixture->out, "kvmclock\t83421.123456789 s\t83421.538580288 s\t0.415123499 s\n"));
   g_assert_nonnull (strstr (fixture->out, "\t0.415123456 s\n"));

@@ -41,6 +41,15 @@ on_get_obstacle (gpointer user_data)
   return NULL;
 }
 
+static const char *
+on_get_source (gpointer user_data)
+{
+  DepartureRecord record = ((Fixture *) user_data)->record;
+
+  return record == DEPARTURE_RECORD_SENT || record == DEPARTURE_RECORD_UNCLAIMED ? "observed"
+                                                                                 : NULL;
+}
+
 static void
 on_claim_lost (gpointer user_data)
 {
@@ -50,6 +59,7 @@ on_claim_lost (gpointer user_data)
 static const DepartureCallbacks callbacks = {
   .get_record = on_get_record,
   .get_obstacle = on_get_obstacle,
+  .get_source = on_get_source,
   .claim_lost = on_claim_lost,
 };
 
@@ -138,6 +148,7 @@ test_unclaimed (Fixture *fixture, gconstpointer data)
   } cases[] = {
     { DEPARTURE_RECORD_NO_HELPER, "paused(own,no-helper) unclaimed(own)" },
     { DEPARTURE_RECORD_NONE, "paused(own,none) unclaimed(own)" },
+    { DEPARTURE_RECORD_UNSEEN, "paused(own,unseen) unclaimed(own)" },
     { DEPARTURE_RECORD_UNCLAIMED, "paused(own,unclaimed) unclaimed(own)" },
   };
 

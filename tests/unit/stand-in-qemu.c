@@ -79,9 +79,9 @@ bind_to (const char *path)
 }
 
 static char *
-make_pid_path (const StandInQemu *qemu)
+make_run_path (const StandInQemu *qemu, const char *suffix)
 {
-  g_autofree char *file = g_strconcat (qemu->name, ".pid", NULL);
+  g_autofree char *file = g_strconcat (qemu->name, suffix, NULL);
 
   return g_build_filename (qemu->folders->folders.run_dir, file, NULL);
 }
@@ -96,6 +96,7 @@ stand_in_folders_new (void)
   folders->root = temp_folder_make ();
   folders->folders.run_dir = g_build_filename (folders->root, "run", NULL);
   folders->folders.state_dir = g_build_filename (folders->root, "lib", NULL);
+  folders->folders.observer_socket = g_build_filename (folders->root, "observer.sock", NULL);
   g_assert_cmpint (g_mkdir (folders->folders.run_dir, 0700), ==, 0);
   g_assert_cmpint (g_mkdir (folders->folders.state_dir, 0700), ==, 0);
   return folders;
@@ -106,6 +107,7 @@ stand_in_folders_free (StandInFolders *folders)
 {
   g_free ((char *) folders->folders.run_dir);
   g_free ((char *) folders->folders.state_dir);
+  g_free ((char *) folders->folders.observer_socket);
   temp_folder_remove (folders->root);
   g_free (folders);
 }
@@ -134,13 +136,15 @@ stand_in_qemu_start (const StandInFolders *folders, const char *name, int id, co
 void
 stand_in_qemu_end (StandInQemu *qemu)
 {
-  g_autofree char *pid_path = make_pid_path (qemu);
+  g_autofree char *pid_path = make_run_path (qemu, ".pid");
+  g_autofree char *status_path = make_run_path (qemu, ".xml");
   g_autofree char *vm_dir = g_path_get_dirname (qemu->socket_path);
 
   stand_in_qemu_hang_up (qemu);
   g_clear_handle_id (&qemu->listen_watch_id, g_source_remove);
   close (qemu->listen_fd);
   (void) g_unlink (qemu->socket_path);
+  (void) g_unlink (status_path);
   (void) g_rmdir (vm_dir);
   (void) g_unlink (pid_path);
   g_queue_clear_full (&qemu->received, (GDestroyNotify) g_bytes_unref);
@@ -152,10 +156,29 @@ stand_in_qemu_end (StandInQemu *qemu)
 void
 stand_in_qemu_write_pid (StandInQemu *qemu, pid_t pid)
 {
-  g_autofree char *path = make_pid_path (qemu);
+  g_autofree char *path = make_run_path (qemu, ".pid");
   g_autofree char *text = g_strdup_printf ("%d", (int) pid);
 
   g_assert_true (g_file_set_contents (path, text, -1, NULL));
+}
+
+void
+stand_in_qemu_write_status (StandInQemu *qemu)
+{
+  g_autofree char *path = make_run_path (qemu, ".xml");
+  g_autofree char *newer = g_strconcat (path, ".new", NULL);
+
+  g_assert_true (
+    g_file_set_contents_full (newer, "<domstatus/>", -1, G_FILE_SET_CONTENTS_NONE, 0600, NULL));
+  g_assert_cmpint (g_rename (newer, path), ==, 0);
+}
+
+void
+stand_in_qemu_remove_helper (StandInQemu *qemu)
+{
+  stand_in_qemu_hang_up (qemu);
+  g_clear_handle_id (&qemu->listen_watch_id, g_source_remove);
+  g_assert_cmpint (g_unlink (qemu->socket_path), ==, 0);
 }
 
 gboolean

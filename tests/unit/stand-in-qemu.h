@@ -37,6 +37,12 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (StandInQemu, stand_in_qemu_end)
 /* Make libvirt's pid file name another process. */
 void stand_in_qemu_write_pid (StandInQemu *qemu, pid_t pid);
 
+/* libvirt writes the status file of the domain, as it does in place of the old one. */
+void stand_in_qemu_write_status (StandInQemu *qemu);
+
+/* It was started without. */
+void stand_in_qemu_remove_helper (StandInQemu *qemu);
+
 gboolean stand_in_qemu_is_connected (const StandInQemu *qemu);
 
 /* Close the connection to the daemon, and go on listening. */

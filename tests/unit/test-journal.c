@@ -117,16 +117,17 @@ test_journal_add_fixed (TestJournal *journal, gint64 realtime_us, const char *id
   test_journal_add (journal, realtime_us - 300000, "EVENT", "arrival-armed", "MIGRATION", id,
                     "DOMAIN", TEST_WEB, "DOMAIN_NAME", name, "PEER", "hv1.example.org", "THETA_NS",
                     "1300000", "THETA_BOUND_NS", "9000000", "MESSAGE", "has a record", NULL);
-  test_journal_add (
-    journal, realtime_us, "EVENT", "migration-fixed", "MIGRATION", id, "DOMAIN", TEST_WEB,
-    "DOMAIN_NAME", name, "PEER", "hv1.example.org", "VERDICT", "fixed", "MODE", "apply", "THETA_NS",
-    "1250000", "THETA_BOUND_NS", "4300000", "THETA_USED", "measured", "GUEST_SRC_NS",
-    "83421123456789", "HOST_SRC_NS", "1795384020923282000", "TSC_SRC_TICKS", "216894921087651",
-    "FREQ_KHZ", "2600000", "GUEST_DEST_NS", "83421538580288", "HOST_DEST_NS", "1795384021339655456",
-    "TSC_DEST_TICKS", "99894921087651", "ADVANCE_NS", "415123499", "RESIDUAL_NS", "43", "WAITED_NS",
-    "0", "SPENT_NS", "85432", "ATTEMPTS", "2", "KVM_FLAGS", "14", "VCPUS", "2", "OFFSETS",
-    "0:-216894921087651:-98990323796295:-98990000000000 2:-:5:-98990000000000", "MESSAGE",
-    "advanced by 415.123 ms", NULL);
+  test_journal_add (journal, realtime_us, "EVENT", "migration-fixed", "MIGRATION", id, "DOMAIN",
+                    TEST_WEB, "DOMAIN_NAME", name, "PEER", "hv1.example.org", "VERDICT", "fixed",
+                    "MODE", "apply", "THETA_NS", "1250000", "THETA_BOUND_NS", "4300000",
+                    "THETA_USED", "measured", "SOURCE", "helper", "GUEST_SRC_NS", "83421123456789",
+                    "HOST_SRC_NS", "1795384020923282000", "TSC_SRC_TICKS", "216894921087651",
+                    "FREQ_KHZ", "2600000", "GUEST_DEST_NS", "83421538580288", "HOST_DEST_NS",
+                    "1795384021339655456", "TSC_DEST_TICKS", "99894921087651", "ADVANCE_NS",
+                    "415123499", "RESIDUAL_NS", "43", "WAITED_NS", "0", "SPENT_NS", "85432",
+                    "ATTEMPTS", "2", "KVM_FLAGS", "14", "VCPUS", "2", "OFFSETS",
+                    "0:-216894921087651:-98990323796295:-98990000000000 2:-:5:-98990000000000",
+                    "MESSAGE", "advanced by 415.123 ms", NULL);
 }
 
 void
