@@ -9,6 +9,8 @@ import package_files
 DAEMON_UNIT = "clockferryd.service"
 HOOK_PATH = "/etc/libvirt/hooks/qemu.d/50-clockferry"
 
+_OBSERVER_SOCKET = "clockferry-observer.socket"
+_OBSERVER_SERVICE = "clockferry-observer.service"
 _SETTINGS_PATH = "/etc/clockferry/clockferry.conf.d/90-test.conf"
 _INCOMING_DIR = "/var/cache/clockferry-test"
 
@@ -27,6 +29,10 @@ systemctl reload dbus.service
 systemctl reload-or-restart libvirtd.service
 if systemctl cat {DAEMON_UNIT} >/dev/null 2>&1; then
     systemctl restart {DAEMON_UNIT}
+fi
+if systemctl cat {_OBSERVER_SOCKET} >/dev/null 2>&1; then
+    systemctl stop {_OBSERVER_SERVICE}
+    systemctl enable --now {_OBSERVER_SOCKET}
 fi
 """
 
@@ -102,3 +108,16 @@ def clockferry_out_of_service(hosts):
             host.run(["chmod", "a+x", HOOK_PATH])
         for host in was_active:
             host.run(["systemctl", "start", DAEMON_UNIT])
+
+
+@contextlib.contextmanager
+def observer_out_of_service(hosts):
+    """Within it no guest is observed: one without the helper is stock at its first migration."""
+    units = [_OBSERVER_SOCKET, _OBSERVER_SERVICE]
+    for host in hosts:
+        host.run(["systemctl", "stop", *units], check=False)
+    try:
+        yield
+    finally:
+        for host in hosts:
+            host.run(["systemctl", "start", _OBSERVER_SOCKET], check=False)

@@ -10,6 +10,7 @@ import build_tree
 
 _COMMANDS = {
     "journal.txt": ["journalctl", "-b", "-o", "short-precise", "--no-pager"],
+    "events.txt": ["journalctl", "-b", "-o", "verbose", "--identifier=clockferryd", "--no-pager"],
     "domains.txt": ["virsh", "-q", "-c", "qemu:///system", "list", "--all"],
     "units.txt": ["systemctl", "--no-pager", "--failed"],
 }

@@ -39,8 +39,6 @@ _MOMENTS = {BEFORE_CLAIM: (DEST, "create-vm"), RECORDS: (SOURCE, "records"), CON
 # Decides on the order; another one each time, unless it is given.
 SEED = int(os.environ.get("CLOCKFERRY_SEED", random.SystemRandom().randrange(1 << 32)))
 
-# Less than the guest changes by itself: a migration that slow does not end.
-_CRAWL_BYTES_PER_S = 50_000
 _CLAIM_DEADLINE_S = 90
 _SETTLE_DEADLINE_S = 60
 # Where nobody could tell how well the hosts' clocks were known to each other: 2 to 5 ms, as a rule.
@@ -268,8 +266,8 @@ def hold_migration(phase, guest, from_host, to_host):
 
 def _crawl_once_claimed(journal, guest, held):
     journal.wait_for_event("arrival-claimed", guest.spec.uuid, deadline_s=_CLAIM_DEADLINE_S)
-    migration.set_speed(guest, _CRAWL_BYTES_PER_S)
-    held.callback(migration.set_speed, guest, 1 << 30)
+    migration.set_speed(guest, migration.CRAWL_BYTES_PER_S)
+    held.callback(migration.set_speed, guest, migration.FULL_BYTES_PER_S)
 
 
 # ---- judging

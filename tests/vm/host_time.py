@@ -10,6 +10,9 @@ import host_pair
 _HOST_CLOCK = f"{host_image.AGENT_DIR}/host-clock"
 # The ivshmem device; its memory is the third of its resources.
 _SHARED_MEMORY_FINDER = "grep -l PCI_ID=1AF4:1110 /sys/bus/pci/devices/*/uevent"
+_FIND_SHARED_MEMORY = f"memory=$({_SHARED_MEMORY_FINDER}) && memory=${{memory%uevent}}resource2"
+# Of a host that keeps the memory mapped, a named pipe each: what it is asked for, and what it answers.
+_SERVER_ASKED, _SERVER_SAYS = "/run/clockferry-test-clock.asked", "/run/clockferry-test-clock.says"
 _ROUNDS = 20000
 # As a rule it is 0.3 us; when the hosts' processors had other work all the while, they never ran at once, and it is milliseconds.
 _ROUND_TRIP_GOOD_NS = 5_000
@@ -55,15 +58,27 @@ def measure_clock_offset(reference, other, clock="realtime"):
 def _play_once(reference, other, clock):
     nonce = secrets.randbits(63) + 1
     _answered, asked = host_pair.run_in_parallel(
-        lambda: _play(other, f"answer {clock} $memory {nonce}"),
-        lambda: _play(reference, f"ask {clock} $memory {nonce} {_ROUNDS}"))
+        lambda: _play(other, "answer", clock, nonce),
+        lambda: _play(reference, "ask", clock, f"{nonce} {_ROUNDS}"))
     sent_ns, stamp_ns, received_ns = (int(word) for word in asked.stdout.split())
     round_trip_min_ns = received_ns - sent_ns
     return ClockOffset(stamp_ns - sent_ns - round_trip_min_ns / 2, round_trip_min_ns / 2, round_trip_min_ns, received_ns)
 
 
-def _play(host, part):
-    return host.run(f"memory=$({_SHARED_MEMORY_FINDER}) && memory=${{memory%uevent}}resource2 && exec {_HOST_CLOCK} {part}")
+def _play(host, part, clock, words):
+    return host.run(f"""\
+if [ -p {_SERVER_ASKED} ]; then
+  echo {part} {clock} {words} > {_SERVER_ASKED} && head -n 1 {_SERVER_SAYS}
+else
+  {_FIND_SHARED_MEMORY} && exec {_HOST_CLOCK} {part} {clock} "$memory" {words}
+fi""")
+
+
+def keep_shared_memory(host):
+    """From now on the host keeps it mapped, to be measured by once its kernel lets nobody map it any more."""
+    host.run(f"""\
+mkfifo {_SERVER_ASKED} {_SERVER_SAYS} && {_FIND_SHARED_MEMORY} || exit
+{_HOST_CLOCK} serve "$memory" <>{_SERVER_ASKED} 1<>{_SERVER_SAYS} 2>/dev/null &""")
 
 
 def take_clock_pairs(host):

@@ -11,6 +11,7 @@ import deployment
 import guest_domain
 import kinds_table
 import migration
+import observed_clocks
 from daemon_journal import FINAL_REPORTS, DaemonJournal
 
 CLOCKFERRY = "clockferry"
@@ -93,9 +94,14 @@ class Journey:
     def hand_over(self, to_host, act):
         """act() migrates, with clockferry, and both clocks go on; returns what was measured, and the report."""
         ready = DaemonJournal(to_host)
-        measured, reports, traces = self._watch(to_host, act)
+        # of one that was paused before it is watched nothing is seen
+        is_running = "running" in self.guest.host.virsh("domstate", self.guest.name).stdout
+        with observed_clocks.watch(self.guest.host, self.guest.name) as seen:
+            measured, reports, traces = self._watch(to_host, act)
         report, = reports
         assert report["CLOCKFERRY_EVENT"] == "migration-fixed", report["MESSAGE"]
+        if is_running:
+            observed_clocks.check_agreement(seen, report)
         assert any(trace.offsets_set for trace in traces), "the trace does not show what it should show elsewhere"
         clock_checks.check_handed_over(measured, report)
         ready.wait_for_event("domain-ready", self.guest.spec.uuid)
@@ -204,6 +210,20 @@ class Background:
         """It failed, and said one of these: which one, where several things fail at once, is chance."""
         self._thread.join()
         assert any(text in str(self.error) for text in texts), self.error
+
+
+@contextlib.contextmanager
+def held_before_pause(guest, to_host):
+    """A live migration that was claimed, and does not come to the pause before the end of this; then it succeeds."""
+    journal = DaemonJournal(to_host)
+    with Background(guest, to_host, "--live", "--bandwidth", "1") as moving:
+        journal.wait_for_event("arrival-claimed", guest.spec.uuid, deadline_s=90)
+        migration.set_speed(guest, migration.CRAWL_BYTES_PER_S)
+        try:
+            yield
+        finally:
+            migration.set_speed(guest, migration.FULL_BYTES_PER_S)
+        moving.expect_success()
 
 
 def check_hands_off(traces, resumes):

@@ -182,6 +182,11 @@ def get_uri(host):
     return f"qemu+tcp://{host.name}/system"
 
 
+# Less than a guest changes by itself: a migration that slow does not end.
+CRAWL_BYTES_PER_S = 50_000
+FULL_BYTES_PER_S = 1 << 30
+
+
 def set_speed(guest, bytes_per_s):
     """Of the migration of the guest that is under way; virsh knows no speed below 1 MiB/s."""
     command = {"execute": "migrate-set-parameters", "arguments": {"max-bandwidth": bytes_per_s}}

@@ -4,6 +4,7 @@
 import clock_checks
 import cont_delay
 import migration
+import observed_clocks
 from daemon_journal import DaemonJournal
 
 
@@ -13,15 +14,20 @@ def migrate_promptly(guest, to_host, options=("--live",)):
         measured = migration.migrate_and_judge(guest, to_host, options)
     assert traced.delay_s is not None, "no KVM_SET_CLOCK was seen"
     print(f"cont held up for {traced.delay_s * 1e3:.3f} ms")
-    assert traced.delay_s <= cont_delay.DELAY_MAX_S
+    assert traced.delay_s <= cont_delay.DELAY_MAX_S, f"cont took {traced.delay_s * 1e3:.1f} ms over the clocks"
     return measured
 
 
-def migrate_with_report(guest, to_host):
-    """Migrate live; returns the measurement and the final report."""
+def migrate_with_report(guest, to_host, is_observable=True):
+    """Migrate live; returns the measurement and the final report. Where clocks were handed over, the observer saw the same of them;
+    is_observable: the source has one that can."""
     arrived = DaemonJournal(to_host)
-    measured = migrate_promptly(guest, to_host)
-    return measured, arrived.wait_for_report(guest.spec.uuid)
+    with observed_clocks.watch(guest.host, guest.name, is_observable) as seen:
+        measured = migrate_promptly(guest, to_host)
+    report = arrived.wait_for_report(guest.spec.uuid)
+    if report["CLOCKFERRY_EVENT"] == "migration-fixed" and is_observable:
+        observed_clocks.check_agreement(seen, report)
+    return measured, report
 
 
 def expect_fixed(guest, to_host):

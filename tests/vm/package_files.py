@@ -6,8 +6,11 @@ import re
 import subprocess
 import tempfile
 
+import build_tree
+
 # in the order in which dpkg can install them
 PACKAGES = ("clockferry-qemu", "clockferry")
+SUCCESSORS_DIR = build_tree.BUILD_DIR / "successor-packages"
 SUCCESSOR_SUFFIX = "+next"
 
 
@@ -24,10 +27,10 @@ def read_version(package_file):
                           check=True, capture_output=True, text=True).stdout.strip()
 
 
-def make_successors(folder, output_folder):
-    """The same packages as a later version, in a folder of their own; returns that version."""
-    output_folder.mkdir(parents=True, exist_ok=True)
-    for old in output_folder.glob("*.deb"):
+def make_successors(folder):
+    """The same packages as a later version, in SUCCESSORS_DIR; returns that version."""
+    SUCCESSORS_DIR.mkdir(parents=True, exist_ok=True)
+    for old in SUCCESSORS_DIR.glob("*.deb"):
         old.unlink()
     files = find_packages(folder)
     version = read_version(files[0])
@@ -38,6 +41,6 @@ def make_successors(folder, output_folder):
             control = pathlib.Path(tree) / "DEBIAN" / "control"
             control.write_text(re.sub(rf"(^Version: |\(= ){re.escape(version)}(?=$|\))", rf"\g<1>{successor}",
                                       control.read_text(), flags=re.MULTILINE))
-            subprocess.run(["dpkg-deb", "--build", tree, output_folder / file.name.replace(version, successor)],
+            subprocess.run(["dpkg-deb", "--build", tree, SUCCESSORS_DIR / file.name.replace(version, successor)],
                            check=True, stdout=subprocess.DEVNULL)
     return successor

@@ -9,15 +9,12 @@ import traceback
 
 import pytest
 
-import build_tree
 import deployment
 import fault_walk
 import package_files
 
 # twenty seconds each
-EVERYDAY_STEPS = 6
-
-SUCCESSORS_DIR = build_tree.BUILD_DIR / "successor-packages"
+EVERYDAY_STEPS = 4
 
 
 def pytest_generate_tests(metafunc):
@@ -33,8 +30,8 @@ def pytest_generate_tests(metafunc):
 def walk(deployed_hosts, deployed_folder):
     if not package_files.find_packages(deployed_folder):
         pytest.skip(f"{deployed_folder} holds no packages to upgrade from")
-    package_files.make_successors(deployed_folder, SUCCESSORS_DIR)
-    made = fault_walk.Walk(deployed_hosts, SUCCESSORS_DIR)
+    package_files.make_successors(deployed_folder)
+    made = fault_walk.Walk(deployed_hosts, package_files.SUCCESSORS_DIR)
     yield made
     made.leave()
     if made.has_upgraded:

@@ -6,6 +6,7 @@ import pytest
 import deployment
 import host_pair
 import host_variant
+import observed_clocks
 import outcome
 from daemon_journal import DaemonJournal
 
@@ -26,14 +27,15 @@ def deployed_hosts(hosts, deployed_folder):
 
 
 def test_migration_between_modular_daemons(deployed_hosts, start_guest):
-    """There without the helper and back with the one that virtqemud's hook gave it; the daemon sees virtqemud restart meanwhile."""
+    """There without the helper, observed, and back with the one that virtqemud's hook gave it; the daemon sees virtqemud restart meanwhile."""
     source, dest = deployed_hosts
     for host in deployed_hosts:
         assert host.run("systemctl is-active virtqemud.service libvirtd.service", check=False).stdout.split() == ["active", "inactive"]
+    departing, arrived = DaemonJournal(source), DaemonJournal(dest)
     guest = start_guest(vcpus=2)
-    arrived = DaemonJournal(dest)
+    departing.wait_for_event("domain-ready", guest.spec.uuid, observed_clocks.START_DEADLINE_S)
     guest.migrate(dest)
-    assert arrived.wait_for_report(guest.spec.uuid)["CLOCKFERRY_EVENT"] == "migration-stock"
+    assert arrived.wait_for_report(guest.spec.uuid)["CLOCKFERRY_EVENT"] == "migration-fixed"
     arrived.wait_for_event("domain-ready", guest.spec.uuid)
 
     restarted = DaemonJournal(dest)

@@ -8,7 +8,7 @@ import pytest
     pytest.param({"name": "observed", "vcpus": 2}, ["--live"], id="live"),
     pytest.param({"name": "observed", "vcpus": 2}, ["--live", "--p2p"], id="peer-to-peer", marks=pytest.mark.full),
     pytest.param({"name": "observed", "vcpus": 2}, [], id="not-live", marks=pytest.mark.full),
-    pytest.param({"name": "observed-tsc", "clocksource": "tsc"}, ["--live"], id="clocksource-tsc"),
+    pytest.param({"name": "observed-tsc", "clocksource": "tsc"}, ["--live"], id="clocksource-tsc", marks=pytest.mark.full),
 ])
 def test_observe_reports_what_it_would_do(trip, guest, options):
     trip.board(**guest)

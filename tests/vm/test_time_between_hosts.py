@@ -147,7 +147,7 @@ def test_destination_is_slewing(trip, mode, ppm):
 @pytest.mark.parametrize("step_ns", [STEP_NS, pytest.param(-STEP_NS, marks=pytest.mark.full)])
 @pytest.mark.parametrize("which", ["source", pytest.param("destination", marks=pytest.mark.full)])
 @pytest.mark.parametrize("options, event", [
-    pytest.param(["--live", "--bandwidth", str(SLOW)], "arrival-claimed", id="before-the-pause"),
+    pytest.param(["--live", "--bandwidth", str(SLOW)], "arrival-claimed", id="before-the-pause", marks=pytest.mark.full),
     # not live: the pause comes first
     pytest.param(["--bandwidth", str(SLOW)], "arrival-armed", id="while-paused"),
 ])

@@ -210,16 +210,51 @@ declare (bool synchronised)
   return clock_adjtime (CLOCK_REALTIME, &change) < 0 ? fail ("setting the clock's state") : 0;
 }
 
+/* One line of what `serve` is asked for. */
 static int
-use_mailbox (clockid_t clock, char **argv, bool asking)
+obey (struct mailbox *mailbox, const char *line)
 {
-  struct mailbox *mailbox = map_mailbox (argv[3]);
-  uint64_t nonce = strtoull (argv[4], NULL, 10);
+  char verb[8], clock_name[16];
+  uint64_t nonce, rounds;
+  clockid_t clock;
+  int words = sscanf (line, "%7s %15s %" SCNu64 " %" SCNu64, verb, clock_name, &nonce, &rounds);
+
+  if (words == 4 && !strcmp (verb, "ask") && parse_clock (clock_name, &clock))
+    return ask (mailbox, nonce, clock, rounds);
+  if (words == 3 && !strcmp (verb, "answer") && parse_clock (clock_name, &clock))
+    return answer (mailbox, nonce, clock) ? 1 : puts ("answered") == EOF;
+  errno = EINVAL;
+  return fail (line);
+}
+
+/* A kernel that is locked down lets nobody map the memory any more; what is mapped stays. */
+static int
+serve (struct mailbox *mailbox)
+{
+  char line[128];
+
+  while (fgets (line, sizeof line, stdin)) {
+    if (obey (mailbox, line))
+      puts ("failed");
+    fflush (stdout);
+  }
+  return 0;
+}
+
+static int
+use_mailbox (clockid_t clock, int argc, char **argv)
+{
+  bool serving = argc == 3;
+  const char *path = argv[serving ? 2 : 3];
+  struct mailbox *mailbox = map_mailbox (path);
+  uint64_t nonce = serving ? 0 : strtoull (argv[4], NULL, 10);
 
   if (!mailbox)
-    return fail (argv[3]);
-  return asking ? ask (mailbox, nonce, clock, strtoull (argv[5], NULL, 10))
-                : answer (mailbox, nonce, clock);
+    return fail (path);
+  if (serving)
+    return serve (mailbox);
+  return argc == 6 ? ask (mailbox, nonce, clock, strtoull (argv[5], NULL, 10))
+                   : answer (mailbox, nonce, clock);
 }
 
 int
@@ -231,10 +266,9 @@ main (int argc, char **argv)
 
   if (!strcmp (verb, "pairs") && argc == 4 && has_clock)
     return print_pairs (clock, atoi (argv[3]));
-  if (!strcmp (verb, "answer") && argc == 5 && has_clock)
-    return use_mailbox (clock, argv, false);
-  if (!strcmp (verb, "ask") && argc == 6 && has_clock)
-    return use_mailbox (clock, argv, true);
+  if ((!strcmp (verb, "answer") && argc == 5 && has_clock) ||
+      (!strcmp (verb, "ask") && argc == 6 && has_clock) || (!strcmp (verb, "serve") && argc == 3))
+    return use_mailbox (clock, argc, argv);
   if (!strcmp (verb, "step") && argc == 3)
     return step (strtoll (argv[2], NULL, 10));
   if (!strcmp (verb, "slew") && argc == 3)
@@ -244,9 +278,11 @@ main (int argc, char **argv)
   if (!strcmp (verb, "declare") && argc == 3 && !strcmp (argv[2], "unsynchronised"))
     return declare (false);
 
-  fprintf (stderr, "usage: host-clock pairs CLOCK COUNT | answer CLOCK MEMORY NONCE |\n"
-                   "       ask CLOCK MEMORY NONCE ROUNDS | step NS | slew PPM |\n"
-                   "       declare synchronised|unsynchronised\n"
-                   "CLOCK is realtime or raw.\n");
+  fprintf (
+    stderr,
+    "usage: host-clock pairs CLOCK COUNT | answer CLOCK MEMORY NONCE |\n"
+    "       ask CLOCK MEMORY NONCE ROUNDS | serve MEMORY | step NS | slew PPM |\n"
+    "       declare synchronised|unsynchronised\n"
+    "CLOCK is realtime or raw; serve reads lines: answer CLOCK NONCE, ask CLOCK NONCE ROUNDS.\n");
   return 2;
 }
