@@ -68,7 +68,6 @@ say_ready (Adoption *adoption)
   if (adoption->is_ready)
     return;
   set_ready (adoption, TRUE, NULL);
-  adoption->callbacks->ready (adoption->user_data);
   adoption->callbacks->changed (adoption->user_data);
   g_clear_pointer (&adoption->not_ready_reason, g_free);
   entry = event_entry_new (EVENT_DOMAIN_READY, adoption->uuid, adoption->name);

@@ -37,8 +37,6 @@ typedef struct {
    * arriving, not running, and adoption_forget() was called; FALSE to go on and advertise.
    */
   gboolean (*paused_by_migration) (gpointer user_data);
-  /* They would be handed over from now on, and all is in the metadata that has to be. */
-  void (*ready) (gpointer user_data);
   /* adoption_get_problem() may tell else. */
   void (*changed) (gpointer user_data);
 } AdoptionCallbacks;

@@ -5,9 +5,10 @@
  * guest-observer - one guest whose QEMU has no helper: has the observer watch it while it leaves
  *
  * It leaves when a peer has claimed it. But for a migration without --live libvirt pauses it as soon as
- * the destination's QEMU is there, and the claim comes later. So it is watched for a while from when
- * libvirt writes its status file: libvirt does at the begin of such a job, before the destination hears
- * of it (qemu_domainjob.c, qemuDomainObjBeginJobInternal()), and rarely else. Only root may read it.
+ * the destination's QEMU is there, and the claim comes later. libvirt tells nobody that a job has begun,
+ * but writes its status file then, before the destination hears of it (virdomainjob.c,
+ * virDomainObjBeginJobInternal()). Only root may read that file, and it is written for much else as well.
+ * So libvirt is asked for a job whenever it is, and the guest is watched for a while if there is one.
  *
  * What the observer tells is of a process: it counts if that is the one in libvirt's pid file of this
  * guest, when it is asked to watch, and again when there is a record.
@@ -32,17 +33,13 @@ typedef struct {
 } GuestObserverCallbacks;
 
 /* Does nothing before guest_observer_start(). @host and @callbacks must outlive it. */
-GuestObserver *guest_observer_new (const HostContext *host, const GuestObserverCallbacks *callbacks,
-                                   gpointer user_data);
+GuestObserver *guest_observer_new (const HostContext *host, const char *uuid,
+                                   const GuestObserverCallbacks *callbacks, gpointer user_data);
 void guest_observer_free (GuestObserver *observer);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (GuestObserver, guest_observer_free)
 
 /* It, called @name, runs without a helper; again does no harm. FALSE on a host where nothing observes. */
 gboolean guest_observer_start (GuestObserver *observer, const char *name);
-
-/* All that is to be written about it for our sake is written: take heed of its status file. Once started;
- * again does no harm. */
-void guest_observer_follow_status (GuestObserver *observer);
 
 /* It has a helper, or that QEMU is gone. */
 void guest_observer_stop (GuestObserver *observer);

@@ -192,7 +192,7 @@ guest_outgoing_new (const HostContext *host, const char *uuid, const GuestFacts 
   outgoing->callbacks = callbacks;
   outgoing->user_data = user_data;
   outgoing->departure = departure_new (host, uuid, &departure_callbacks, outgoing);
-  outgoing->observer = guest_observer_new (host, &observer_callbacks, outgoing);
+  outgoing->observer = guest_observer_new (host, uuid, &observer_callbacks, outgoing);
   return outgoing;
 }
 
@@ -268,12 +268,6 @@ void
 guest_outgoing_stop_observing (GuestOutgoing *outgoing)
 {
   guest_observer_stop (outgoing->observer);
-}
-
-void
-guest_outgoing_follow_status (GuestOutgoing *outgoing)
-{
-  guest_observer_follow_status (outgoing->observer);
 }
 
 const char *

@@ -59,9 +59,6 @@ void guest_outgoing_give_up_claim (GuestOutgoing *outgoing, const char *id);
 gboolean guest_outgoing_observe (GuestOutgoing *outgoing);
 void guest_outgoing_stop_observing (GuestOutgoing *outgoing);
 
-/* guest_observer_follow_status(), where it is observed. */
-void guest_outgoing_follow_status (GuestOutgoing *outgoing);
-
 /* While it is: guest_observer_get_problem(). */
 const char *guest_outgoing_get_observer_problem (const GuestOutgoing *outgoing, gboolean *is_known);
 

@@ -174,12 +174,6 @@ on_paused_by_migration (gpointer user_data)
 }
 
 static void
-on_ready (gpointer user_data)
-{
-  guest_outgoing_follow_status (((const Guest *) user_data)->outgoing);
-}
-
-static void
 on_changed (gpointer user_data)
 {
   tell_change (user_data);
@@ -191,7 +185,6 @@ static const AdoptionCallbacks adoption_callbacks = {
   .observe = on_observe,
   .get_observer_problem = on_get_observer_problem,
   .paused_by_migration = on_paused_by_migration,
-  .ready = on_ready,
   .changed = on_changed,
 };
 

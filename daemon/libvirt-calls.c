@@ -186,6 +186,28 @@ libvirt_get_state_finish (GDBusConnection *bus, GAsyncResult *result, LibvirtDom
 }
 
 void
+libvirt_get_job_async (GDBusConnection *bus, const char *driver_path, const char *uuid,
+                       GCancellable *cancellable, GAsyncReadyCallback callback, gpointer user_data)
+{
+  call_domain (bus, driver_path, uuid, LIBVIRT_CALL_URGENT, "GetJobInfo", g_variant_new ("()"),
+               "((ittttttttttt))", cancellable, callback, user_data);
+}
+
+gboolean
+libvirt_has_job_finish (GDBusConnection *bus, GAsyncResult *result, GError **error)
+{
+  g_autoptr (GVariant) reply = finish_call (bus, result, "GetJobInfo", error);
+  g_autoptr (GVariant) info = NULL;
+  gint32 type;
+
+  if (reply == NULL)
+    return FALSE;
+  info = g_variant_get_child_value (reply, 0);
+  g_variant_get_child (info, 0, "i", &type);
+  return type == VIR_DOMAIN_JOB_BOUNDED || type == VIR_DOMAIN_JOB_UNBOUNDED;
+}
+
+void
 libvirt_set_element_async (GDBusConnection *bus, const char *driver_path, const char *uuid,
                            const char *element_xml, GCancellable *cancellable,
                            GAsyncReadyCallback callback, gpointer user_data)

@@ -19,7 +19,7 @@
 #define LIBVIRT_CALLS_MAX 64
 
 typedef enum {
-  LIBVIRT_CALL_URGENT, /* decides over a guest that is arriving, and may have arrived before it is answered */
+  LIBVIRT_CALL_URGENT, /* decides over a guest that may have arrived, or left, before it is answered */
   LIBVIRT_CALL_PATIENT, /* of a guest that lives here */
   LIBVIRT_CALL_URGENCIES,
 } LibvirtUrgency;
@@ -45,6 +45,16 @@ void libvirt_get_state_async (GDBusConnection *bus, const char *driver_path, con
                               GAsyncReadyCallback callback, gpointer user_data);
 gboolean libvirt_get_state_finish (GDBusConnection *bus, GAsyncResult *result,
                                    LibvirtDomainState *state, GError **error);
+
+/*
+ * GetJobInfo of the domain @uuid: whether a job is under way that takes its time, as a migration does and a
+ * save, a dump or a backup. It is from before libvirt writes that into the domain's status (virdomainjob.c,
+ * virDomainObjBeginJobInternal()) until the migration is over. FALSE without *@error: none is. Urgent.
+ */
+void libvirt_get_job_async (GDBusConnection *bus, const char *driver_path, const char *uuid,
+                            GCancellable *cancellable, GAsyncReadyCallback callback,
+                            gpointer user_data);
+gboolean libvirt_has_job_finish (GDBusConnection *bus, GAsyncResult *result, GError **error);
 
 /*
  * SetMetadata: put @element_xml, an element of our namespace, into the live metadata of @uuid in

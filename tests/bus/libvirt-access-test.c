@@ -15,11 +15,9 @@
 
 /* What the daemon calls (daemon/libvirt-watch.c, daemon/libvirt-calls.c) */
 static const char *const needed[] = {
-  LIBVIRT_CONNECT_IFACE ".ListDomains",
-  LIBVIRT_DOMAIN_IFACE ".GetState",
-  LIBVIRT_DOMAIN_IFACE ".GetXMLDesc",
-  LIBVIRT_DOMAIN_IFACE ".SetMetadata",
-  NULL,
+  LIBVIRT_CONNECT_IFACE ".ListDomains", LIBVIRT_DOMAIN_IFACE ".GetJobInfo",
+  LIBVIRT_DOMAIN_IFACE ".GetState",     LIBVIRT_DOMAIN_IFACE ".GetXMLDesc",
+  LIBVIRT_DOMAIN_IFACE ".SetMetadata",  NULL,
 };
 
 /* a GIO object that nobody has to export: whatever reaches the service is answered, by an error */

@@ -302,6 +302,26 @@ test_state (Fixture *fixture, gconstpointer data)
 }
 
 static void
+on_job (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  Fixture *fixture = user_data;
+
+  fixture->is_answered = TRUE;
+  g_assert_false (libvirt_has_job_finish (G_DBUS_CONNECTION (source), result, &fixture->error));
+}
+
+/* libvirt's test driver knows no jobs; that it says so shows that libvirt-dbus knows the method. */
+static void
+test_job (Fixture *fixture, gconstpointer data)
+{
+  libvirt_get_job_async (fixture->connection, DRIVER_PATH, fixture->uuid, NULL, on_job, fixture);
+  wait_for_answer (fixture);
+  g_assert_nonnull (fixture->error);
+  g_test_message ("%s", fixture->error->message);
+  g_assert_nonnull (strstr (fixture->error->message, "not supported by the connection driver"));
+}
+
+static void
 test_unknown_domain (Fixture *fixture, gconstpointer data)
 {
   libvirt_get_xml_async (fixture->connection, DRIVER_PATH, OTHER, LIBVIRT_CALL_PATIENT, NULL,
@@ -327,6 +347,7 @@ main (int argc, char **argv)
   ADD ("element", test_element);
   ADD ("policy", test_policy);
   ADD ("state", test_state);
+  ADD ("job", test_job);
   ADD ("unknown-domain", test_unknown_domain);
 #undef ADD
   return g_test_run ();

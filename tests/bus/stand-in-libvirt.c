@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "stand-in-libvirt.h"
 
+#include <libvirt/libvirt.h>
 #include <string.h>
 
 #include "names.h"
@@ -25,6 +26,7 @@ typedef struct {
   char *type;
   int state;
   int reason;
+  gboolean has_job;
   char *element; /* of our namespace */
   char *policy;  /* of that of policies */
   GVariant *set_metadata;
@@ -42,6 +44,9 @@ static const char introspection[] =
   "  <interface name='org.libvirt.Domain'>"
   "    <method name='GetXMLDesc'>"
   "      <arg type='u' direction='in'/><arg type='s' direction='out'/>"
+  "    </method>"
+  "    <method name='GetJobInfo'>"
+  "      <arg type='(ittttttttttt)' direction='out'/>"
   "    </method>"
   "    <method name='GetState'>"
   "      <arg type='u' direction='in'/><arg type='(ii)' direction='out'/>"
@@ -126,6 +131,17 @@ get_xml_desc (const StandInDomain *domain)
   return g_variant_new ("(s)", xml);
 }
 
+/* Of a job that has just begun nothing else is known. */
+static GVariant *
+get_job_info (const StandInDomain *domain)
+{
+  const guint64 none = 0;
+
+  return g_variant_new ("((ittttttttttt))",
+                        domain->has_job ? VIR_DOMAIN_JOB_UNBOUNDED : VIR_DOMAIN_JOB_NONE, none,
+                        none, none, none, none, none, none, none, none, none, none);
+}
+
 static GVariant *
 set_metadata (StandInDomain *domain, GVariant *parameters)
 {
@@ -164,6 +180,8 @@ answer (StandInLibvirt *libvirt, GDBusMethodInvocation *invocation)
     reply = get_xml_desc (domain);
   else if (g_str_equal (method, "GetState"))
     reply = g_variant_new ("((ii))", domain->state, domain->reason);
+  else if (g_str_equal (method, "GetJobInfo"))
+    reply = get_job_info (domain);
   else
     reply = set_metadata (domain, parameters);
   g_dbus_method_invocation_return_value (invocation, reply);
@@ -367,6 +385,12 @@ stand_in_libvirt_set_state (StandInLibvirt *libvirt, const char *uuid, int state
 
   domain->state = state;
   domain->reason = reason;
+}
+
+void
+stand_in_libvirt_set_job (StandInLibvirt *libvirt, const char *uuid, gboolean has_job)
+{
+  get_domain (libvirt, uuid)->has_job = has_job;
 }
 
 void

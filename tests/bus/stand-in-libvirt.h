@@ -37,6 +37,9 @@ void stand_in_libvirt_remove_domain (StandInLibvirt *libvirt, const char *uuid);
 /* virDomainState and its reason. */
 void stand_in_libvirt_set_state (StandInLibvirt *libvirt, const char *uuid, int state, int reason);
 
+/* A job as a migration is one is under way, or over. */
+void stand_in_libvirt_set_job (StandInLibvirt *libvirt, const char *uuid, gboolean has_job);
+
 /* "qemu" makes it a domain that is emulated. */
 void stand_in_libvirt_set_type (StandInLibvirt *libvirt, const char *uuid, const char *type);
 
