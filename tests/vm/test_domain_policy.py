@@ -30,6 +30,7 @@ def test_longest_advance_of_this_guest(trip):
     trip.expect_stock(None, *migrate(trip, "--bandwidth", "8"), "max-advance")
 
 
+@pytest.mark.full
 def test_guest_without_kvmclock_is_advanced_if_wanted(trip):
     guest = trip.board(name="ruled-hidden", **guest_domain.without_kvmclock(trip.hosts.source))
     set_policy(guest, "guestsWithoutKvmclock='advance'")

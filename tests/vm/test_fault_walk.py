@@ -13,8 +13,8 @@ import deployment
 import fault_walk
 import package_files
 
-# twenty seconds each
-EVERYDAY_STEPS = 4
+# a minute each
+EVERYDAY_STEPS = 2
 
 
 def pytest_generate_tests(metafunc):

@@ -95,10 +95,10 @@ def test_other_ways_to_migrate(deployed_hosts, start_old_guest, options):
     expect_observed(start_old_guest(vcpus=2), deployed_hosts.dest, options)
 
 
+@pytest.mark.full
 def test_watched_between_claim_and_departure(deployed_hosts, start_old_guest):
     """And neither before nor after; nothing is done to QEMU meanwhile, and the observer has the capabilities for that alone."""
-    # libvirt writes its status once more while it boots
-    guest = start_old_guest(before_clockferry=True)
+    guest = start_old_guest()
     source, dest = deployed_hosts
     definition = source.virsh("dumpxml", guest.name).stdout
     source.wait_until(lambda: not observed_clocks.is_attached(source), _DETACH_DEADLINE_S, "the observer to be detached")
