@@ -1,35 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "observed-pair.h"
 
-#include <signal.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include "event-tape.h"
+#include "idle-process.h"
 #include "wait-until.h"
-
-pid_t
-observed_pair_start_process (void)
-{
-  pid_t pid = fork ();
-
-  g_assert_cmpint (pid, >=, 0);
-  if (pid == 0) {
-    (void) prctl (PR_SET_PDEATHSIG, SIGKILL);
-    (void) close_range (3, G_MAXUINT, 0); /* no port of the test */
-    pause ();
-    _exit (0);
-  }
-  return pid;
-}
-
-void
-observed_pair_end_process (pid_t pid)
-{
-  g_assert_cmpint (kill (pid, SIGKILL), ==, 0);
-  g_assert_cmpint (waitpid (pid, NULL, 0), ==, pid);
-}
 
 void
 observed_pair_set_up_alone (ObservedPair *fixture, gconstpointer data)
@@ -42,7 +16,7 @@ observed_pair_set_up_alone (ObservedPair *fixture, gconstpointer data)
   managed_host_start_daemon (pair->source);
   managed_host_start_daemon (pair->dest);
   WAIT_UNTIL (event_tape_count ("libvirt-connected") == 2);
-  fixture->pid = observed_pair_start_process ();
+  fixture->pid = idle_process_start ();
 }
 
 void
@@ -84,7 +58,7 @@ observed_pair_tear_down (ObservedPair *fixture, gconstpointer data)
 {
   managed_pair_tear_down (&fixture->pair, NULL);
   g_clear_pointer (&fixture->observer, stand_in_observer_end);
-  observed_pair_end_process (fixture->pid);
+  idle_process_end (fixture->pid);
 }
 
 struct clock_record *

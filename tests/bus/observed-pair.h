@@ -22,10 +22,6 @@ void observed_pair_set_up_alone (ObservedPair *fixture, gconstpointer data);
 void observed_pair_set_up (ObservedPair *fixture, gconstpointer data);
 void observed_pair_tear_down (ObservedPair *fixture, gconstpointer data);
 
-/* A process that does nothing, as a QEMU; end it with the other. */
-pid_t observed_pair_start_process (void);
-void observed_pair_end_process (pid_t pid);
-
 /* @problem: why it cannot observe, NULL if it can. */
 void observed_pair_start_observer (ObservedPair *fixture, const char *problem);
 

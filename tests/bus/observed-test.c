@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "event-tape.h"
+#include "idle-process.h"
 #include "observed-pair.h"
 #include "raw-observer.h"
 #include "wait-until.h"
@@ -209,7 +210,7 @@ test_other_guest (ObservedPair *fixture, gconstpointer data)
   ManagedHost *source = fixture->pair.source;
   int listen_fd = raw_observer_listen (source->folders->folders.observer_socket);
   g_autoptr (StandInQemu) mail = stand_in_qemu_start (source->folders, "mail", 9, MAIL);
-  pid_t mail_pid = observed_pair_start_process ();
+  pid_t mail_pid = idle_process_start ();
   g_autofree struct clock_record *other = observed_pair_make_record (7777);
   g_autofree struct clock_record *record = observed_pair_make_record (1000);
   g_autofree struct helper_fixup *fixup = NULL;
@@ -229,7 +230,7 @@ test_other_guest (ObservedPair *fixture, gconstpointer data)
   /* the first that comes */
   fixup = managed_pair_expect (&fixture->pair, HELPER_MESSAGE_FIXUP);
   g_assert_cmpuint (fixup->record.guest_src_ns, ==, 1000);
-  observed_pair_end_process (mail_pid);
+  idle_process_end (mail_pid);
   close (fd);
   close (listen_fd);
 }

@@ -6,14 +6,12 @@
 #include "observer-link.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
+#include "idle-process.h"
 #include "raw-observer.h"
 #include "stand-in-observer.h"
 #include "stand-in-qemu.h"
@@ -85,29 +83,12 @@ static const ObserverSeatCallbacks callbacks = {
   .lost = on_lost,
 };
 
-/* A process that does nothing, for its pid. */
-static pid_t
-start_process (void)
-{
-  pid_t pid = fork ();
-
-  g_assert_cmpint (pid, >=, 0);
-  if (pid == 0) {
-    (void) prctl (PR_SET_PDEATHSIG, SIGKILL);
-    (void) close_range (3, G_MAXUINT, 0); /* no port of the test */
-    pause ();
-    _exit (0);
-  }
-  return pid;
-}
-
 static void
 end_process (pid_t *pid)
 {
   if (*pid == 0)
     return;
-  g_assert_cmpint (kill (*pid, SIGKILL), ==, 0);
-  g_assert_cmpint (waitpid (*pid, NULL, 0), ==, *pid);
+  idle_process_end (*pid);
   *pid = 0;
 }
 
@@ -118,7 +99,7 @@ set_up (Fixture *fixture, gconstpointer data)
   fixture->path = g_build_filename (fixture->folder, "observer.sock", NULL);
   fixture->link = observer_link_new (fixture->path);
   for (gsize i = 0; i < G_N_ELEMENTS (fixture->processes); i++)
-    fixture->processes[i] = start_process ();
+    fixture->processes[i] = idle_process_start ();
 }
 
 static void
