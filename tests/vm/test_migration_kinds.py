@@ -12,9 +12,6 @@ import journey
 import libvirt_events
 from daemon_journal import DaemonJournal
 
-# A guest that is paused and goes on in the same QEMU stands still for good on the emulated hosts once in some twenty times: all its
-# vCPUs halt and no timer comes. Until the cause is known, what pauses it by hand runs with --full only, where the control is as well.
-
 # So little that a migration is still under way when something is to happen to it, MiB/s.
 SLOW = 4
 # Memory it writes to keeps a migration from converging; the guest needs more than the usual for that.
@@ -99,7 +96,6 @@ def test_finish_fails(trip):
     expect_rolled_back(trip, "Finish fails at the destination", migrate_and_fail)
 
 
-@pytest.mark.full
 def test_suspend_option(trip):
     guest = trip.board(name="traveller", vcpus=2)
     to_host = trip.other_host
@@ -112,7 +108,6 @@ def test_suspend_option(trip):
     trip.expect_stock("live with --suspend, then resumed", to_host, migrate_and_resume, "arrived-paused")
 
 
-@pytest.mark.full
 def test_paused_by_hand_before(trip):
     guest = trip.board(name="traveller", vcpus=2)
     from_host, to_host = guest.host, trip.other_host
@@ -126,7 +121,6 @@ def test_paused_by_hand_before(trip):
     trip.expect_stock("paused by hand, migrated, resumed", to_host, suspend_migrate_resume, "arrived-paused")
 
 
-@pytest.mark.full
 def test_suspend_and_resume(trip):
     guest = trip.board(name="traveller", vcpus=2)
 
@@ -186,7 +180,6 @@ def test_suspended_by_timeout(trip):
     assert events.lifecycle[0] == "Suspended Migrated", events.lifecycle
 
 
-@pytest.mark.full
 def test_paused_by_hand_on_the_way(trip):
     """libvirt lets the guest run at its destination: so all of the pause belongs to the migration."""
     guest = trip.board(**BUSY)

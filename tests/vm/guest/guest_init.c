@@ -47,6 +47,7 @@
 #define LINES_PER_CLOCKSOURCE_LINE 50
 /* With several CPUs, every so many lines one of the others is read instead of CPU 0. */
 #define LINES_PER_OTHER_CPU_LINE 4
+#define WAKER_INTERVAL_NS        100000000
 
 static void
 die (const char *what)
@@ -215,6 +216,27 @@ pin_to_cpu (int cpu)
     die ("sched_setaffinity");
 }
 
+/*
+ * A process that wakes its CPU now and then. Before version 9.1, QEMU's emulation forgets at VMRUN that the guest is
+ * between `sti` and `hlt` ("target/i386: fix INHIBIT_IRQ/TF/RF handling for VMRUN"), so an interrupt may be taken
+ * there, and the guest's CPU then halts in spite of the process that the interrupt woke. Without a tick it sleeps until
+ * its next interrupt, which may never come: this one does.
+ */
+static void
+start_waker (int cpu)
+{
+  const struct timespec interval = { .tv_nsec = WAKER_INTERVAL_NS };
+  pid_t pid = fork ();
+
+  if (pid < 0)
+    die ("fork");
+  if (pid > 0)
+    return;
+  pin_to_cpu (cpu);
+  for (;;)
+    nanosleep (&interval, NULL);
+}
+
 /* What a desktop's udev does: the kernel leaves a CPU that was plugged in for user space to take into use. */
 static void
 take_cpus_into_use (void)
@@ -230,6 +252,8 @@ take_cpus_into_use (void)
     fd = open (path, O_WRONLY | O_CLOEXEC);
     if (fd < 0 || write (fd, "1", 1) < 0)
       fprintf (stderr, "guest-init: %s: %s\n", path, strerror (errno));
+    else
+      start_waker (cpu);
     if (fd >= 0)
       close (fd);
   }
@@ -277,6 +301,8 @@ main (void)
   mount_file_system ("sysfs", "/sys");
   mount_file_system ("proc", "/proc");
   load_modules ();
+  for (int cpu = 0; cpu < sysconf (_SC_NPROCESSORS_ONLN); cpu++)
+    start_waker (cpu);
   fd = open_port ();
   start_dirtying (getenv ("dirty_mib"));
 
