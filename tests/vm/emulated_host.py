@@ -197,13 +197,16 @@ def wait_until(condition, deadline_s, what, describe_seen=None):
     """Poll until condition() returns something true, and return that."""
     deadline = time.monotonic() + deadline_s
     while True:
+        look_begin = time.monotonic()
         value = condition()
         if value:
             return value
-        if time.monotonic() > deadline:
+        look_end = time.monotonic()
+        if look_end > deadline:
             seen = f"; seen: {describe_seen()}" if describe_seen else ""
             raise TimeoutError(f"waited {deadline_s:.0f} s for {what}{seen}")
-        time.sleep(POLL_INTERVAL_S)
+        # A look takes time of the host's one processor, which what is waited for needs as well.
+        time.sleep(max(POLL_INTERVAL_S, 2 * (look_end - look_begin)))
 
 
 def _own_by_root(member):

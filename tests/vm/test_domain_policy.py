@@ -24,6 +24,7 @@ def test_observe_this_guest(trip):
     assert report["CLOCKFERRY_POLICY"] == "mode=observe"
 
 
+@pytest.mark.full
 def test_longest_advance_of_this_guest(trip):
     """Not live, the blackout is as long as the transfer."""
     set_policy(trip.board(name="ruled", vcpus=2), "maxAdvanceSec='1'")

@@ -32,6 +32,7 @@ def test_daemon_stopped_on_the_source(deployed_hosts, ready_guest):
         outcome.expect_stock(ready_guest, deployed_hosts.dest, "peer", "refused")
 
 
+@pytest.mark.full
 def test_daemon_stopped_on_the_destination(deployed_hosts, ready_guest):
     journal = DaemonJournal(deployed_hosts.source)
     with daemon_stopped(deployed_hosts.dest):

@@ -13,8 +13,8 @@ import deployment
 import fault_walk
 import package_files
 
-# a minute each
-EVERYDAY_STEPS = 2
+# a minute
+EVERYDAY_STEPS = 1
 
 
 def pytest_generate_tests(metafunc):

@@ -27,6 +27,7 @@ def test_clocks_go_on_there_and_back(deployed_hosts, start_ready_guest, vcpus):
         assert int(report["CLOCKFERRY_VCPUS"]) == vcpus
 
 
+@pytest.mark.full
 def test_guest_started_without_helper_is_right_from_its_second_migration_on(deployed_hosts, start_guest):
     """libvirt cannot give the helper to a QEMU at `virsh start`; the hook gives it to the one that receives the guest. Without an
     observer: with one, test_observer.py."""

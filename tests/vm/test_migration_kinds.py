@@ -33,10 +33,10 @@ def wait_until_transferring(host, guest):
 # ---- one guest through it all
 
 @pytest.mark.parametrize("kind, options", [
-    ("live, direct", ["--live"]),
+    pytest.param("live, direct", ["--live"], marks=pytest.mark.full),
     ("live, peer to peer", ["--live", "--p2p"]),
     pytest.param("live, tunnelled", ["--live", "--p2p", "--tunnelled"], marks=pytest.mark.full),
-    ("not live", []),
+    pytest.param("not live", [], marks=pytest.mark.full),
     pytest.param("live, under another name", ["--live", "--dname", "renamed"], marks=pytest.mark.full),
 ], ids=lambda value: value.replace(", ", "-").replace(" ", "-") if isinstance(value, str) else "")
 def test_precopy(trip, kind, options):
@@ -82,6 +82,7 @@ def test_destination_killed_after_the_pause(trip):
     expect_rolled_back(trip, "destination's QEMU killed after the pause", migrate_and_kill)
 
 
+@pytest.mark.full
 def test_finish_fails(trip):
     """The destination cannot write the guest's definition: libvirt finds that out after the source has handed everything over."""
     trip.board(name="traveller", vcpus=2)
@@ -96,6 +97,7 @@ def test_finish_fails(trip):
     expect_rolled_back(trip, "Finish fails at the destination", migrate_and_fail)
 
 
+@pytest.mark.full
 def test_suspend_option(trip):
     guest = trip.board(name="traveller", vcpus=2)
     to_host = trip.other_host
@@ -108,6 +110,7 @@ def test_suspend_option(trip):
     trip.expect_stock("live with --suspend, then resumed", to_host, migrate_and_resume, "arrived-paused")
 
 
+@pytest.mark.full
 def test_paused_by_hand_before(trip):
     guest = trip.board(name="traveller", vcpus=2)
     from_host, to_host = guest.host, trip.other_host
@@ -141,17 +144,20 @@ def test_save_and_restore(trip):
     clock_checks.check_stock(trip.expect_no_report("save and restore", save_and_restore))
 
 
+@pytest.mark.full
 def test_reset(trip):
     guest = trip.board(name="traveller", vcpus=2)
     trip.expect_reboot("reset", lambda: guest.host.virsh("reset", guest.name))
 
 
+@pytest.mark.full
 def test_reboot(trip):
     guest = trip.board(name="traveller", vcpus=2)
     # the guest's kernel reboots at this
     trip.expect_reboot("reboot", lambda: guest.host.virsh("send-key", guest.name, "KEY_LEFTCTRL", "KEY_LEFTALT", "KEY_DELETE"))
 
 
+@pytest.mark.full
 def test_migration_after_all_that(trip):
     """Whatever has happened to it, the guest's next migration is handed over."""
     trip.board(name="traveller", vcpus=2)
@@ -256,12 +262,14 @@ def test_snapshot_and_revert(trip):
 
 # ---- guests of other kinds
 
+@pytest.mark.full
 def test_clocksource_tsc(trip):
     trip.board(name="tsc", clocksource="tsc")
     measured = trip.migrate("live, guest on clocksource=tsc", "--live")
     assert set(measured.clocksources_after) == {"tsc"}
 
 
+@pytest.mark.full
 def test_guest_without_kvmclock(trip):
     """It checks its TSC against the HPET or ACPI timer, which do not count the blackout: its TSC must not jump."""
     guest = trip.board(name="hidden", **guest_domain.without_kvmclock(trip.hosts.source))

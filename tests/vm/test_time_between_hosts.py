@@ -83,10 +83,11 @@ def test_auto_trusts_clocks_that_may_agree(trip, apart_ns):
         assert apart_ns != 0 or get_warnings(trip, journal) == []
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("synchronised, reason", [
     ((False, True), "source-unsynchronised"),
-    pytest.param((True, False), "destination-unsynchronised", marks=pytest.mark.full),
-    pytest.param((False, False), "both-unsynchronised", marks=pytest.mark.full),
+    ((True, False), "destination-unsynchronised"),
+    ((False, False), "both-unsynchronised"),
 ])
 def test_auto_does_not_trust_an_unsynchronised_clock(trip, synchronised, reason):
     with host_clock(trip, "auto", synchronised=synchronised) as to_host:
@@ -97,8 +98,8 @@ def test_auto_does_not_trust_an_unsynchronised_clock(trip, synchronised, reason)
         clock_checks.check_theta(measured, report)
 
 
-@pytest.mark.parametrize("apart_ns", [100 * MS, pytest.param(MS, marks=pytest.mark.full),
-                                      pytest.param(3_000 * MS, marks=pytest.mark.full)])
+@pytest.mark.full
+@pytest.mark.parametrize("apart_ns", [100 * MS, MS, 3_000 * MS])
 def test_trust(trip, apart_ns):
     """The administrator's word: the guest's clock goes on by the destination's, and the bound says how wrong that may be."""
     with host_clock(trip, "trust", apart_ns=apart_ns) as to_host:
@@ -131,8 +132,9 @@ def test_measure(trip, apart_ns):
 
 # ---- clocks that do not stand still
 
-@pytest.mark.parametrize("mode", ["auto", pytest.param("measure", marks=pytest.mark.full)])
-@pytest.mark.parametrize("ppm", [SLEW_PPM, pytest.param(-SLEW_PPM, marks=pytest.mark.full)])
+@pytest.mark.full
+@pytest.mark.parametrize("mode", ["auto", "measure"])
+@pytest.mark.parametrize("ppm", [SLEW_PPM, -SLEW_PPM])
 def test_destination_is_slewing(trip, mode, ppm):
     with host_clock(trip, mode, apart_ns=20 * MS) as to_host:
         host_time.slew_clock(to_host, ppm)
