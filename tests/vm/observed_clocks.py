@@ -45,6 +45,22 @@ while message := connection.recv(1 << 17):
              freq_khz=khz, flags=flags, ofs_ticks=vcpus)
 """
 
+# A client that stays, for the observer to stay as well: its program is checked by the kernel whenever it starts. When the observer
+# is stopped, this ends with it.
+_HOLD_PROGRAM = """\
+import socket, sys
+connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+connection.connect(sys.argv[1])
+while connection.recv(1 << 17):
+    pass
+"""
+_HOLD_SCRIPT = """\
+read -r pid <"$0" && kill -0 "$pid" && exit
+python3 -c "$1" "$2" </dev/null &
+echo $! >"$0"
+"""
+_HOLDER_PID_PATH = "/run/clockferry-test-observer-held.pid"
+
 
 @dataclasses.dataclass
 class ObservedClocks:
@@ -64,6 +80,7 @@ def watch(host, name, is_able=True):
     if not is_able:
         yield seen
         return
+    host.run(["sh", "-c", f"exec >{_HOLDER_PID_PATH}.log 2>&1; " + _HOLD_SCRIPT, _HOLDER_PID_PATH, _HOLD_PROGRAM, _SOCKET_PATH])
     path = f"/run/clockferry-test-observed-{secrets.token_hex(4)}"
     script = 'python3 -c "$1" "$(cat /run/libvirt/qemu/"$2".pid)" "$3" >"$0" 2>&1 </dev/null & echo $!'
     pid = host.run(["sh", "-c", script, path, _WATCH_PROGRAM, name, _SOCKET_PATH]).stdout.strip()
